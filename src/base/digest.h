@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* digest.h - SHA-256 (GnuTLS, which uses the processor's SHA instructions) */
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/auto.h"
+#include "base/err.h"
+
+#define DIGEST_HEX_SIZE 65 /* 64 lower-case hex digits and NUL */
+
+struct digest; /* a running computation */
+struct digest *digest_new(void);
+void digest_free(struct digest *d);
+AUTO_DEFINE(struct digest *, digest_free)
+void digest_add(struct digest *d, const void *p, size_t n);
+void digest_hex(struct digest *d, char out[DIGEST_HEX_SIZE]); /* ends the computation */
+
+void digest_of(const void *p, size_t n, char out[DIGEST_HEX_SIZE]);
+int digest_of_fd(int fd, char out[DIGEST_HEX_SIZE], uint64_t *ret_size,
+		 struct err *err); /* from the start, with pread */
+
+/* Copies all of @from into the empty file @to and computes the digest of what was read, in one pass; starts write-back
+ * as it goes (sync_file_range) so that a later fsync has little left. Zero pages of 4 KiB are left as holes. */
+int digest_copy(int from, int to, char out[DIGEST_HEX_SIZE], uint64_t *ret_size, struct err *err);
+
+int digest_is_hex(const char *s); /* 1 if @s is 64 lower-case hex digits, else 0 */
