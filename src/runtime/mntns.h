@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * mntns.h - the daemon's private mount namespace
+ *
+ * Root file systems, network namespaces and the memory file system are mounted where only stasis sees them. The namespace is pinned at
+ * RUN_DIR/ns/mnt, so that the next daemon finds the mounts of containers that ran on. Mounts made on the host are seen inside
+ * (propagation is "slave"), ours are not seen outside. On a host with hybrid cgroups it also puts cgroup2 at
+ * /sys/fs/cgroup, where crun and CRIU look. To look inside: nsenter --mount=RUN_DIR/ns/mnt
+ */
+#include <stdbool.h>
+
+#include "base/err.h"
+
+/* Enters the pinned namespace, or makes and pins one. To be called before there are threads. */
+int mntns_enter(const char *run_dir, struct err *err);
+
+/* Lets go of the pin: with the last process in it the namespace and all its mounts disappear. */
+int mntns_release(const char *run_dir, struct err *err);
+
+/* Whether the host itself has cgroup v1 hierarchies beside cgroup2 (then controllers are not ours). */
+bool mntns_is_hybrid(void);
