@@ -49,6 +49,14 @@ int cgroup_make(const struct cgroup *cg, enum cgroup_part part, struct err *err)
 	return path_mkdirs(path, 0755, err);
 }
 
+bool cgroup_has_controllers(void)
+{
+	autofree char *text = NULL;
+
+	return file_read(CGROUP_ROOT "/cgroup.controllers", SMALL, &text, NULL, NULL) == 0 && strstr(text, "memory") &&
+	       strstr(text, "pids");
+}
+
 bool cgroup_exists(const struct cgroup *cg, enum cgroup_part part)
 {
 	autofree char *path = cgroup_path(cg, part);

@@ -34,6 +34,9 @@ int cgroup_remove(const struct cgroup *cg, enum cgroup_part part, struct err *er
 int cgroup_kill(const struct cgroup *cg, enum cgroup_part part, uint64_t timeout_us, struct err *err);
 int cgroup_attach(const struct cgroup *cg, enum cgroup_part part, pid_t pid, struct err *err);
 
+/* Whether cgroup2 has the controllers for memory and pids; on a host with hybrid cgroups v1 holds them and limits are not to be had. */
+bool cgroup_has_controllers(void);
+
 bool cgroup_exists(const struct cgroup *cg, enum cgroup_part part);
 bool cgroup_is_populated(const struct cgroup *cg, enum cgroup_part part);
 /* 1 when empty, 0 at the deadline. */

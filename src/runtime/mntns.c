@@ -4,7 +4,8 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sched.h>
-#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -29,12 +30,6 @@ static bool fs_is(const char *path, long magic)
 	struct statfs fs;
 
 	return statfs(path, &fs) == 0 && (long)fs.f_type == magic;
-}
-
-bool mntns_is_hybrid(void)
-{
-	return access("/proc/1/mounts", R_OK) == 0 && path_exists("/sys/fs/cgroup") &&
-	       system("grep -qs '^[^ ]* /sys/fs/cgroup/[^ ]* cgroup ' /proc/1/mounts") == 0;
 }
 
 /* The pin must lie on a mount that is not shared, or the kernel refuses it. */

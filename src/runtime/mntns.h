@@ -8,8 +8,6 @@
  * (propagation is "slave"), ours are not seen outside. On a host with hybrid cgroups it also puts cgroup2 at
  * /sys/fs/cgroup, where crun and CRIU look. To look inside: nsenter --mount=RUN_DIR/ns/mnt
  */
-#include <stdbool.h>
-
 #include "base/err.h"
 
 /* Enters the pinned namespace, or makes and pins one. To be called before there are threads. */
@@ -17,6 +15,3 @@ int mntns_enter(const char *run_dir, struct err *err);
 
 /* Lets go of the pin: with the last process in it the namespace and all its mounts disappear. */
 int mntns_release(const char *run_dir, struct err *err);
-
-/* Whether the host itself has cgroup v1 hierarchies beside cgroup2 (then controllers are not ours). */
-bool mntns_is_hybrid(void);
