@@ -5,7 +5,8 @@
  *
  * A `struct json` is one value of a document. Values inside are borrowed from the root; the root belongs to whoever
  * parsed or built it. Numbers beyond int64 (18446744073709551615 in OCI specs) and members nobody knows survive parse
- * and print unchanged.
+ * and print unchanged. JSON null is NULL. Strings that are not UTF-8 get U+FFFD for each wrong byte when a document is
+ * built; \u0000 is refused when one is parsed, because our strings end there.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -50,17 +51,19 @@ void json_add_str(struct json *array, const char *s);
 /* Looking. All accept NULL and answer with NULL, 0, false or the default then. */
 enum json_type { JSON_NULL, JSON_BOOL, JSON_INT, JSON_DOUBLE, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
 enum json_type json_type(const struct json *j);
+bool json_has(const struct json *object, const char *key); /* true for a null, too */
+bool json_is_int64(const struct json *j);		   /* a whole number that json_int() gives exactly */
 struct json *json_get(const struct json *object, const char *key);
 struct json *json_at(const struct json *root, const char *pointer); /* RFC 6901: "/process/args/0" */
 const char *json_str(const struct json *j);			    /* NULL if not a string */
-int64_t json_int(const struct json *j, int64_t otherwise);
+int64_t json_int(const struct json *j, int64_t otherwise); /* @otherwise, too, if it is not whole or not an int64 */
 bool json_bool(const struct json *j, bool otherwise);
 const char *json_get_str(const struct json *object, const char *key);
 int64_t json_get_int(const struct json *object, const char *key, int64_t otherwise);
 bool json_get_bool(const struct json *object, const char *key, bool otherwise);
 size_t json_len(const struct json *j); /* elements of an array, members of an object */
 struct json *json_item(const struct json *array, size_t i);
-char **json_to_strv(const struct json *array); /* a new vector of its strings */
+char **json_to_strv(const struct json *array); /* a new vector of its strings; NULL if it is no array */
 
 /* Members in document order: for (struct json_iter it = json_iter(o); json_next(&it);) uses it.key, it.value */
 struct json_iter {

@@ -8,6 +8,9 @@
  */
 #include <stddef.h>
 
+/* Ends the process; for libraries that report out of memory in their own way. */
+_Noreturn void mem_exhausted(void);
+
 void *xmalloc(size_t size) __attribute__((malloc, returns_nonnull));
 void *xcalloc(size_t n, size_t size) __attribute__((malloc, returns_nonnull));
 void *xrealloc(void *p, size_t size) __attribute__((returns_nonnull));

@@ -58,3 +58,4 @@ int str_to_us(const char *s, uint64_t *ret, struct err *err);
 int str_to_bool(const char *s, bool *ret, struct err *err);
 
 bool str_is_utf8(const char *s, size_t len); /* strict: no overlong forms, no surrogates, no NUL */
+char *str_make_utf8(const char *s);	     /* a copy with U+FFFD in place of each byte that is not UTF-8 */

@@ -18,7 +18,7 @@ void strv_take(char ***v, char *s);
 void strv_addf(char ***v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void strv_add_all(char ***v, char *const *more);
 
-/* strv_new("a", "b", NULL) */
+/* strv_new("a", "b", NULL); strv_new(NULL, NULL) is an empty vector that is not NULL */
 char **strv_new(const char *first, ...) __attribute__((sentinel));
 
 bool strv_has(char *const *v, const char *s);

@@ -36,9 +36,10 @@ static inline void mutex_scope_leave(struct mutex_scope *s)
 	mutex_unlock(s->m);
 }
 /* SCOPED_LOCK(&m); holds the mutex to the end of the scope */
-#define SCOPED_LOCK(mutex)                                                                                             \
-	__attribute__((cleanup(mutex_scope_leave), unused)) struct mutex_scope lock_##__LINE__ =                       \
-		mutex_scope_enter(mutex)
+#define SCOPED_LOCK(mutex)		SCOPED_LOCK_NAMED_(mutex, __LINE__)
+#define SCOPED_LOCK_NAMED_(mutex, line) SCOPED_LOCK_(mutex, line) /* expands __LINE__ before it is pasted */
+#define SCOPED_LOCK_(mutex, line)                                                                                      \
+	__attribute__((cleanup(mutex_scope_leave), unused)) struct mutex_scope lock_##line = mutex_scope_enter(mutex)
 
 /* A thread with all signals blocked. thread_detach() for one nobody waits for. */
 int thread_start(pthread_t *ret, const char *name, void *(*fn)(void *), void *arg, struct err *err);
