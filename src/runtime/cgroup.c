@@ -18,7 +18,7 @@
 #include "base/str.h"
 
 #define CGROUP_ROOT "/sys/fs/cgroup"
-#define SMALL 65536
+#define SMALL	    65536
 
 static const char *const part_names[] = {
 	[CGROUP_PAYLOAD] = "/payload",

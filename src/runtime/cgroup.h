@@ -3,9 +3,9 @@
 /*
  * cgroup.h - the cgroup2 folders of an instance
  *
- * Below /sys/fs/cgroup: PARENT/UUID/payload holds the container (crun makes it), monitor holds conmon and what it starts, dump holds crun and criu
- * while they dump. Each can be ended as a whole with cgroup.kill. That a process is ours is known by the cgroup it sits in: the
- * uuid makes the path unique, so a reused pid is never mistaken.
+ * Below /sys/fs/cgroup: PARENT/UUID/payload holds the container (crun makes it), monitor holds conmon and what it
+ * starts, dump holds crun and criu while they dump. Each can be ended as a whole with cgroup.kill. That a process is
+ * ours is known by the cgroup it sits in: the uuid makes the path unique, so a reused pid is never mistaken.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -34,7 +34,8 @@ int cgroup_remove(const struct cgroup *cg, enum cgroup_part part, struct err *er
 int cgroup_kill(const struct cgroup *cg, enum cgroup_part part, uint64_t timeout_us, struct err *err);
 int cgroup_attach(const struct cgroup *cg, enum cgroup_part part, pid_t pid, struct err *err);
 
-/* Whether cgroup2 has the controllers for memory and pids; on a host with hybrid cgroups v1 holds them and limits are not to be had. */
+/* Whether cgroup2 has the controllers for memory and pids; on a host with hybrid cgroups v1 holds them and limits are
+ * not to be had. */
 bool cgroup_has_controllers(void);
 
 bool cgroup_exists(const struct cgroup *cg, enum cgroup_part part);

@@ -18,9 +18,9 @@
 #include "base/str.h"
 #include "base/strv.h"
 
-#define SYNC_FD 3
-#define START_FD 4
-#define SYNC_MAX 65536
+#define SYNC_FD	     3
+#define START_FD     4
+#define SYNC_MAX     65536
 #define KILL_WAIT_US (10 * US_PER_S)
 
 static char **conmon_argv(const struct tools *t, const struct conmon_spec *spec)
@@ -31,8 +31,8 @@ static char **conmon_argv(const struct tools *t, const struct conmon_spec *spec)
 	autofree char *own_pidfile = path_join(spec->bundle, "conmon.pid");
 	char **v = strv_new(t->conmon, "--api-version", "1", "-c", spec->uuid, "-u", spec->uuid, "-n", spec->name, "-r",
 			    t->crun, "-b", spec->bundle, "-p", pidfile, "--conmon-pidfile", own_pidfile, "--exit-dir",
-			    exit_dir, "--persist-dir", spec->bundle, "--full-attach", "-l", log, "--log-level", "warning",
-			    NULL);
+			    exit_dir, "--persist-dir", spec->bundle, "--full-attach", "-l", log, "--log-level",
+			    "warning", NULL);
 
 	if (spec->has_tty)
 		strv_add(&v, "-t");
@@ -217,15 +217,18 @@ int conmon_exit_code(const char *bundle, const char *uuid, int *ret, struct err 
 	return 0;
 }
 
-static bool is_runtime(pid_t pid, pid_t conmon)
+/* In the monitor cgroup conmon's only child is the runtime (the container is in another). */
+static bool is_child_of(pid_t pid, pid_t conmon)
 {
 	autofree char *path = xasprintf("/proc/%d/stat", pid);
 	autofree char *text = NULL;
+	const char *close;
 	int parent = 0;
 
-	/* "PID (crun) S PPID": the name is short and ours, so it has no blanks */
-	return file_read(path, 4096, &text, NULL, NULL) == 0 && sscanf(text, "%*d (crun) %*c %d", &parent) == 1 &&
-	       parent == conmon;
+	if (file_read(path, 4096, &text, NULL, NULL) < 0)
+		return false;
+	close = strrchr(text, ')');
+	return close && sscanf(close + 1, " %*c %d", &parent) == 1 && parent == conmon;
 }
 
 int conmon_stdio_of_runtime(const char *bundle, const struct cgroup *cg, char **ret, struct err *err)
@@ -242,7 +245,7 @@ int conmon_stdio_of_runtime(const char *bundle, const struct cgroup *cg, char **
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < n && !crun; i++)
-		if (is_runtime(pids[i], conmon))
+		if (is_child_of(pids[i], conmon))
 			crun = pids[i];
 	if (!crun)
 		return err_set(err, -ESRCH, "cannot find the crun that restores");

@@ -3,8 +3,8 @@
 /*
  * conmon.h - one conmon for each container: it holds the container's stdio and exit code and outlives the daemon
  *
- * Files in the bundle folder: pid (container's init), conmon.pid, exit/UUID (exit code, written when the container has ended), attach (socket), ctl
- * (fifo for terminal sizes).
+ * Files in the bundle folder: pid (container's init), conmon.pid, exit/UUID (exit code, written when the container has
+ * ended), attach (socket), ctl (fifo for terminal sizes).
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,14 +16,14 @@
 
 struct conmon_spec {
 	const char *uuid, *name;
-	const char *bundle;         /* holds config.json */
-	const char *log;            /* k8s-file */
+	const char *bundle; /* holds config.json */
+	const char *log;    /* k8s-file */
 	bool has_tty, has_stdin;
 	const char *restore_from;   /* image folder: restore instead of create */
 	char *const *restore_flags; /* for crun restore */
-	char *const *env;           /* tools.env and what the hook needs */
+	char *const *env;	    /* tools.env and what the hook needs */
 	uint64_t timeout_us;
-	uint64_t log_cap;           /* bytes of BUNDLE/restore.log beyond which the restore is ended */
+	uint64_t log_cap; /* bytes of BUNDLE/restore.log beyond which the restore is ended */
 };
 
 /*
@@ -42,8 +42,8 @@ int conmon_find_init(const char *bundle, const struct cgroup *cg, pid_t *ret, st
 /* The exit code that conmon left; -ENOENT if there is none. */
 int conmon_exit_code(const char *bundle, const char *uuid, int *ret, struct err *err);
 
-/* Where the container's stdio goes, as crun's descriptors.json wants it: read from the crun process that conmon runs. A JSON
- * array of three strings, a heap string. */
+/* Where the container's stdio goes, as crun's descriptors.json wants it: read from the crun process that conmon runs. A
+ * JSON array of three strings, a heap string. */
 int conmon_stdio_of_runtime(const char *bundle, const struct cgroup *cg, char **ret, struct err *err);
 
 /* Removes what conmon leaves in the bundle and what would stop the next one from starting. */

@@ -15,10 +15,11 @@
 #include "base/path.h"
 #include "base/str.h"
 
-/* One attempt: long enough for a busy host, short enough that a hung file system does not stop everybody else for a second. */
-#define ATTEMPT_US (400 * US_PER_MS)
+/* One attempt: long enough for a busy host, short enough that a hung file system does not stop everybody else for a
+ * second. */
+#define ATTEMPT_US    (400 * US_PER_MS)
 #define HUNG_ATTEMPTS 2
-#define SMALL 4096
+#define SMALL	      4096
 
 bool freezer_is_frozen(const struct cgroup *cg)
 {
@@ -89,10 +90,11 @@ static int find_stuck(pid_t pid, struct err *who)
 		task = path_join(dir, e->d_name);
 		if (thread_state(task, name) != 'D')
 			continue;
-		(void)err_set(who, -EBUSY,
-			      "process '%s' (pid %d on the host) waits in the kernel (state D: a vfork in progress, or a "
-			      "file system that does not answer) and cannot be held still",
-			      name, pid);
+		(void)err_set(
+			who, -EBUSY,
+			"process '%s' (pid %d on the host) waits in the kernel (state D: a vfork in progress, or a "
+			"file system that does not answer) and cannot be held still",
+			name, pid);
 		found = 1;
 	}
 	(void)closedir(d);

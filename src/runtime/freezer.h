@@ -3,8 +3,9 @@
 /*
  * freezer.h - hold an instance still, and let go exactly what was held
  *
- * The cgroup is always frozen by us before CRIU is called: CRIU's own freezing polls in steps of 100 ms. A task that waits for its vfork
- * child sits in state D even when the cgroup says "frozen", and CRIU cannot seize it: then we thaw, wait a moment and try again.
+ * The cgroup is always frozen by us before CRIU is called: CRIU's own freezing polls in steps of 100 ms. A task that
+ * waits for its vfork child sits in state D even when the cgroup says "frozen", and CRIU cannot seize it: then we thaw,
+ * wait a moment and try again.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,7 +16,7 @@
 
 struct freezer {
 	char *freeze_file; /* "…/payload/cgroup.freeze"; NULL: holds nothing */
-	bool is_mine;      /* false: it was frozen (paused) before */
+	bool is_mine;	   /* false: it was frozen (paused) before */
 };
 
 #define FREEZER_NONE                                                                                                   \

@@ -3,10 +3,10 @@
 /*
  * mntns.h - the daemon's private mount namespace
  *
- * Root file systems, network namespaces and the memory file system are mounted where only stasis sees them. The namespace is pinned at
- * RUN_DIR/ns/mnt, so that the next daemon finds the mounts of containers that ran on. Mounts made on the host are seen inside
- * (propagation is "slave"), ours are not seen outside. On a host with hybrid cgroups it also puts cgroup2 at
- * /sys/fs/cgroup, where crun and CRIU look. To look inside: nsenter --mount=RUN_DIR/ns/mnt
+ * Root file systems, network namespaces and the memory file system are mounted where only stasis sees them. The
+ * namespace is pinned at RUN_DIR/ns/mnt, so that the next daemon finds the mounts of containers that ran on. Mounts
+ * made on the host are seen inside (propagation is "slave"), ours are not seen outside. On a host with hybrid cgroups
+ * it also puts cgroup2 at /sys/fs/cgroup, where crun and CRIU look. To look inside: nsenter --mount=RUN_DIR/ns/mnt
  */
 #include "base/err.h"
 

@@ -48,8 +48,8 @@ static int find_all(struct tools *t, const char *path, struct err *err)
 
 /*
  * What the runtime has no flag for. The empty controller name keeps CRIU away from cgroup v1 hierarchies on hybrid
- * hosts, where the restore would write into the host's own; link-remap and ghost-limit let files that are open without a name be dumped;
- * skip-in-flight ignores connections that nobody has accepted yet (their clients connect again).
+ * hosts, where the restore would write into the host's own; link-remap and ghost-limit let files that are open without
+ * a name be dumped; skip-in-flight ignores connections that nobody has accepted yet (their clients connect again).
  */
 static int write_criu_conf(const char *path, const char *hook, struct err *err)
 {

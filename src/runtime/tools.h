@@ -3,16 +3,16 @@
 /*
  * tools.h - the programs that stasis drives, and the environment they get
  *
- * crun and criu may come from a private folder (setup.sh makes one where the distribution's cannot serve the kernel): it is put
- * first in PATH, which is how conmon finds crun and crun finds criu.
+ * crun and criu may come from a private folder (setup.sh makes one where the distribution's cannot serve the kernel):
+ * it is put first in PATH, which is how conmon finds crun and crun finds criu.
  */
 #include "base/auto.h"
 #include "base/err.h"
 
 struct tools {
 	char *crun, *criu, *conmon; /* absolute */
-	char *guard;                /* our own stasis-guard */
-	char **env;                 /* PATH, XDG_RUNTIME_DIR (crun's state folder), CRIU_CONFIG_FILE */
+	char *guard;		    /* our own stasis-guard */
+	char **env;		    /* PATH, XDG_RUNTIME_DIR (crun's state folder), CRIU_CONFIG_FILE */
 };
 
 /*
