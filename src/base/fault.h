@@ -6,9 +6,9 @@
  * FAULT("stop.committed", err) stands on a line of its own where a crash or a failure would be interesting. In a build
  * without -Dfaults=true it is nothing. With it, STASIS_FAULT="name=what[:count][,…]" in the environment decides: what
  * is kill (SIGKILL to ourselves), stop (raise SIGSTOP), fail (the statement returns -EIO from the enclosing function),
- * enospc (returns -ENOSPC), sleepN (N ms). The count says at which passage (1: the first). STASIS_FAULT_FILE names a
- * file read at each passage instead, for daemons that already run. FAULT_LIST in fault.c is the table of all names,
- * sorted; a name that is not in it aborts.
+ * enospc (returns -ENOSPC), sleepN (N ms). The count says at which passage (1: the first; without one: at each).
+ * STASIS_FAULT_FILE names a file read at each passage instead, for daemons that already run; when its text changes the
+ * counting begins anew. FAULT_LIST in fault.c is the table of all names, sorted; a name that is not in it aborts.
  */
 #include "base/err.h"
 

@@ -19,14 +19,16 @@ struct ws;
 
 /* Takes over @fd. A client masks its frames; a server refuses frames that are not masked. */
 struct ws *ws_new(int fd, bool is_client);
-void ws_free(struct ws *ws); /* sends a close frame if none was sent, and closes */
+void ws_free(struct ws *ws); /* sends a close frame if none was sent and that does not block, and closes */
 AUTO_DEFINE(struct ws *, ws_free)
 
-/* Sends one whole message. -EPIPE when the peer is gone. */
+/* Sends one whole message. -EPIPE when the peer is gone or a close was sent. The data of a WS_CLOSE is empty, or a code
+ * of two bytes (big endian) and a reason. */
 int ws_send(struct ws *ws, enum ws_type type, const void *data, size_t len, struct err *err);
 
 /* Receives one whole message of at most 1 MiB into @out (reset first). Returns its enum ws_type; WS_CLOSE when the peer
- * said goodbye or hung up; -EPROTO on nonsense. */
+ * said goodbye (@out is its reason then) or hung up between messages; -EPROTO on nonsense and on a hang-up inside a
+ * message, -EMSGSIZE beyond 1 MiB. After an error the connection is of no use any more. */
 int ws_recv(struct ws *ws, struct strbuf *out, struct err *err);
 
 /* Wakes a reader in another thread: shutdown(2) on the socket. */
