@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* db.c - one connection, one recursive mutex, statements prepared when used (sqlite3.h is included in src/store/ only) */
+/* db.c - one connection, one recursive mutex, statements prepared when used (sqlite3.h is included in src/store/ only)
+ */
 #include "store/db.h"
 
 #include <pthread.h>
@@ -97,8 +98,8 @@ int db_open(const char *path, struct db **ret, struct err *err)
 	(void)pthread_mutex_init(&db->mutex, &attr);
 	(void)pthread_mutexattr_destroy(&attr);
 
-	if (sqlite3_open_v2(path, &db->conn, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, NULL) !=
-	    SQLITE_OK)
+	if (sqlite3_open_v2(path, &db->conn, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX,
+			    NULL) != SQLITE_OK)
 		return err_wrap(err, db_error(db, err), "cannot open '%s'", path);
 	(void)sqlite3_busy_timeout(db->conn, 10000);
 	r = db_script(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;", err);
@@ -119,15 +120,16 @@ void db_close(struct db *db)
 	free(db);
 }
 
-static int db_prepare(struct db *db, sqlite3_stmt **ret, const char *sql, const char *types, va_list ap, struct err *err)
+static int db_prepare(struct db *db, sqlite3_stmt **ret, const char *sql, const char *types, va_list ap,
+		      struct err *err)
 {
 	if (sqlite3_prepare_v2(db->conn, sql, -1, ret, NULL) != SQLITE_OK)
 		return db_error(db, err);
 	for (int i = 0; types[i]; i++) {
 		if (types[i] == 's') {
 			const char *s = va_arg(ap, const char *);
-			(void)(s ? sqlite3_bind_text(*ret, i + 1, s, -1, SQLITE_TRANSIENT) :
-				   sqlite3_bind_null(*ret, i + 1));
+			(void)(s ? sqlite3_bind_text(*ret, i + 1, s, -1, SQLITE_TRANSIENT)
+				 : sqlite3_bind_null(*ret, i + 1));
 		} else {
 			(void)sqlite3_bind_int64(*ret, i + 1, va_arg(ap, int64_t));
 		}

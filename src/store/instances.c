@@ -66,11 +66,12 @@ int instances_update(struct db *db, const struct instance_row *row, struct err *
 	autofree char *config = config_to_text(row->config);
 	int r;
 
-	r = db_exec(db, err,
-		    "UPDATE instances SET name = ?, image = ?, description = ?, config = ?, ephemeral = ?, last_used = ?"
-		    " WHERE uuid = ?",
-		    "ssssiis", row->name, row->image, row->description ? row->description : "", config,
-		    (int64_t)row->is_ephemeral, (int64_t)row->last_used_us, row->uuid);
+	r = db_exec(
+		db, err,
+		"UPDATE instances SET name = ?, image = ?, description = ?, config = ?, ephemeral = ?, last_used = ?"
+		" WHERE uuid = ?",
+		"ssssiis", row->name, row->image, row->description ? row->description : "", config,
+		(int64_t)row->is_ephemeral, (int64_t)row->last_used_us, row->uuid);
 	if (r == -EEXIST)
 		return err_set(err, r, "an instance '%s' exists already", row->name);
 	if (r == 0)
