@@ -2,6 +2,7 @@
 # lint.sh: everything that is found without running the programs.  Each part says passed, failed or skipped and why.
 #
 # usage: lint.sh [format] [tidy] [shell] [layers]        (default: all four)
+#        lint.sh reformat                                changes the sources as clang-format would have them
 # environment: BUILD         a configured and built meson folder, for compile_commands.json (build)
 #              CLANG_FORMAT  clang-format's name: style is checked by version 14, because each version formats differently
 #              CLANG_TIDY    clang-tidy's name
@@ -28,11 +29,12 @@ find_clang_format() {
 	done
 }
 
-format() {
+format() { # format [OPTION...]
 	local tool
 	tool=$(find_clang_format)
 	[ -n "$tool" ] || { echo "no clang-format 14 here; name one by CLANG_FORMAT="; return 77; }
-	sources | xargs -r "$tool" --dry-run -Werror
+	[ $# -gt 0 ] || set -- --dry-run -Werror
+	sources | xargs -r "$tool" "$@"
 }
 
 tidy() {
@@ -61,9 +63,13 @@ part() { # part NAME
 	esac
 }
 
+if [ "${1:-}" = reformat ]; then
+	format -i
+	exit
+fi
 [ $# -gt 0 ] || set -- format tidy shell layers
 for p; do
-	case $p in format | tidy | shell | layers) part "$p" ;; *) sed -n '4s/^# //p' "$0" >&2; exit 2 ;; esac
+	case $p in format | tidy | shell | layers) part "$p" ;; *) sed -n '4,5s/^# //p' "$0" >&2; exit 2 ;; esac
 done
 echo "lint: $passed passed, $failed failed, $skipped skipped"
 [ $failed = 0 ]
