@@ -39,3 +39,6 @@ const char *config_get(char *const *config, const char *key);
 bool config_get_bool(char *const *config, const char *key);
 int64_t config_get_int(char *const *config, const char *key);
 uint64_t config_get_us(char *const *config, const char *key);
+
+/* "SIGTERM", "TERM", "15", "SIGRTMIN+3": the number, or -EINVAL. */
+int config_parse_signal(const char *text);
