@@ -28,9 +28,9 @@
 #include <unistd.h>
 
 #define PAGE_ADDRESS ((void *)0x10000000)
-#define PAGE_SIZE 4096
-#define WORDS (PAGE_SIZE / sizeof(uint64_t))
-#define GAP_US 200000
+#define PAGE_SIZE    4096
+#define WORDS	     (PAGE_SIZE / sizeof(uint64_t))
+#define GAP_US	     200000
 
 /* Read by tests/e2e/harness.py: keep the order. */
 struct page {
@@ -167,9 +167,8 @@ static void write_record(void)
 			   "count=%020" PRIu64 " run=%016" PRIx64 " boots=%06" PRIu64 " errors=%06" PRIu64, page->count,
 			   page->run, page->boots, page->errors);
 
-	record_len = (size_t)len +
-		     (size_t)snprintf(record + len, sizeof(record) - (size_t)len, " sum=%08" PRIx32 "\n",
-				      checksum(record, (size_t)len));
+	record_len = (size_t)len + (size_t)snprintf(record + len, sizeof(record) - (size_t)len, " sum=%08" PRIx32 "\n",
+						    checksum(record, (size_t)len));
 	if (pwrite(disk_fd, record, record_len, 0) != (ssize_t)record_len)
 		complain("write of the file", record_len, (uint64_t)errno);
 }
@@ -255,14 +254,29 @@ static void parse(int argc, char **argv, struct options *o)
 
 	while ((c = getopt_long(argc, argv, "", table, NULL)) != -1) {
 		switch (c) {
-		case 'e': o->every = strtoull(optarg, NULL, 10); break;
-		case 'a': o->exit_after = strtoull(optarg, NULL, 10); break;
-		case 'c': o->exit_code = atoi(optarg); break;
-		case 'f': o->file = optarg; break;
-		case 'm': o->fill_mb = strtoull(optarg, NULL, 10); break;
-		case 'i': o->ignore_term = true; break;
-		case 'r': o->redirect = true; break;
-		default: usage();
+		case 'e':
+			o->every = strtoull(optarg, NULL, 10);
+			break;
+		case 'a':
+			o->exit_after = strtoull(optarg, NULL, 10);
+			break;
+		case 'c':
+			o->exit_code = atoi(optarg);
+			break;
+		case 'f':
+			o->file = optarg;
+			break;
+		case 'm':
+			o->fill_mb = strtoull(optarg, NULL, 10);
+			break;
+		case 'i':
+			o->ignore_term = true;
+			break;
+		case 'r':
+			o->redirect = true;
+			break;
+		default:
+			usage();
 		}
 	}
 	if (optind != argc || o->every == 0)

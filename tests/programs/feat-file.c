@@ -15,8 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SMALL 5000
-#define BIG (3 * 1024 * 1024)
+#define SMALL	    5000
+#define BIG	    (3 * 1024 * 1024)
 #define TMPFS_MAGIC 0x01021994
 
 static int fd, other_fd;

@@ -22,7 +22,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define N_THREADS 16
+#define N_THREADS  16
 #define N_CHILDREN 5
 
 static volatile uint64_t *counts;
@@ -251,8 +251,10 @@ static void verify_uring(void)
 /* Each of these must be refused by the checkpointable profile: CRIU cannot dump it, or loses it without a word. */
 static long try_perf(void)
 {
-	struct perf_event_attr attr = { .type = PERF_TYPE_SOFTWARE, .size = sizeof(attr),
-					.config = PERF_COUNT_SW_TASK_CLOCK, .exclude_kernel = 1 };
+	struct perf_event_attr attr = { .type = PERF_TYPE_SOFTWARE,
+					.size = sizeof(attr),
+					.config = PERF_COUNT_SW_TASK_CLOCK,
+					.exclude_kernel = 1 };
 
 	return syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0);
 }
@@ -289,14 +291,64 @@ static long try_mptcp(void)
 	return socket(AF_INET, SOCK_STREAM, 262 /* IPPROTO_MPTCP */);
 }
 
+static long try_vsock(void)
+{
+	return socket(AF_VSOCK, SOCK_STREAM, 0);
+}
+
+static long try_packet_pipe(void)
+{
+	int fds[2];
+
+	return pipe2(fds, O_DIRECT | O_CLOEXEC);
+}
+
+static long try_mqueue(void)
+{
+	return syscall(SYS_mq_open, "feat", O_RDWR | O_CREAT, 0600, NULL);
+}
+
+static long try_keyring(void)
+{
+	return syscall(SYS_add_key, "user", "feat", "secret", 6UL, -3 /* KEY_SPEC_SESSION_KEYRING */);
+}
+
+static long try_landlock(void)
+{
+	const uint64_t handled_access_fs = 1;
+
+	return syscall(SYS_landlock_create_ruleset, &handled_access_fs, sizeof(handled_access_fs), 0);
+}
+
+static long try_uts(void)
+{
+	return unshare(CLONE_NEWUTS);
+}
+
+static long try_user(void)
+{
+	return unshare(CLONE_NEWUSER);
+}
+
 static void arm_profile(void)
 {
 	static const struct {
 		const char *name;
 		long (*try)(void);
 	} table[] = {
-		{ "bpf", try_bpf },	      { "io_uring", try_uring },       { "memfd_secret", try_secret },
-		{ "MPTCP", try_mptcp },	      { "perf_event_open", try_perf }, { "userfaultfd", try_userfaultfd },
+		{ "a host name namespace", try_uts },
+		{ "a user namespace", try_user },
+		{ "bpf", try_bpf },
+		{ "io_uring", try_uring },
+		{ "Landlock", try_landlock },
+		{ "memfd_secret", try_secret },
+		{ "MPTCP", try_mptcp },
+		{ "O_DIRECT pipe", try_packet_pipe },
+		{ "perf_event_open", try_perf },
+		{ "POSIX message queue", try_mqueue },
+		{ "session keyring", try_keyring },
+		{ "userfaultfd", try_userfaultfd },
+		{ "vsock", try_vsock },
 	};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {

@@ -49,7 +49,8 @@ static void arm_memfd_secret(void)
 	int fd = made(syscall(SYS_memfd_secret, 0), "memfd_secret");
 
 	made(ftruncate(fd, 4096), "memfd_secret's size");
-	made(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED ? -1 : 0, "memfd_secret's memory");
+	made(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED ? -1 : 0,
+	     "memfd_secret's memory");
 }
 
 static void arm_odirect_pipe(void)
