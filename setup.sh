@@ -2,10 +2,12 @@
 # setup.sh: installs what stasis needs besides itself, on Debian 12, 13 and newer.  Run it as root, and again at any time:
 # when everything is there it says so in a moment and downloads nothing.
 #
-# usage: setup.sh [run] [build] [test]      (no argument: all three)
+# usage: setup.sh [run] [build] [test] [vm]      (no argument: the first three)
 #   run     to run stasis: Debian's conmon, skopeo, netavark, ... and a criu + crun that work on the running kernel
 #   build   to compile it
 #   test    to run every test: linters, pytest, file systems; servers the tests use are unpacked, never installed or started
+#   vm      to run the tests in a virtual machine (make vm-check)
+# usage: setup.sh list PROFILE...                 prints the names of the packages and does nothing
 #
 # criu and crun come from the distribution where they are new enough for the kernel and pass a functional proof; otherwise
 # from a newer Debian suite, as Debian's own signed binaries with their libraries, unpacked in a private prefix.  Nothing of
@@ -80,6 +82,15 @@ packages_test() {
 		btrfs-progs       tests on a file system with reflinks
 		curl              tests that speak HTTP
 		zstd              archives made by others
+	X
+}
+
+packages_vm() {
+	cat <<-X
+		qemu-system-x86   the machine
+		openssh-client    the way into it
+		mmdebstrap        makes its disk
+		e2fsprogs         makes its disk
 	X
 }
 
@@ -270,12 +281,18 @@ test_servers() {
 
 # ---- main ------------------------------------------------------------------------------------------------------------
 
-[ "$(id -u)" = 0 ] || die "must run as root (sudo ./setup.sh)"
-command -v apt-get >/dev/null || die "this is for Debian 12 and newer: apt-get is missing"
+action=install
+[ "${1:-}" != list ] || { action=list; shift; }
 [ $# -gt 0 ] || set -- run build test
 for profile; do
-	case $profile in run | build | test) ;; *) sed -n '5,8s/^# \{0,1\}//p' "$0" >&2; exit 2 ;; esac
+	case $profile in run | build | test | vm) ;; *) sed -n '5,10s/^# \{0,1\}//p' "$0" >&2; exit 2 ;; esac
 done
+if [ $action = list ]; then
+	for profile; do "packages_$profile"; done | awk '{ print $1 }' | sort -u
+	exit
+fi
+[ "$(id -u)" = 0 ] || die "must run as root (sudo ./setup.sh)"
+command -v apt-get >/dev/null || die "this is for Debian 12 and newer: apt-get is missing"
 
 mkdir -p "$STATE"
 exec 9>"$STATE/setup.lock"

@@ -46,7 +46,7 @@ tidy() {
 
 shell() {
 	command -v shellcheck >/dev/null || { echo "no shellcheck here"; return 77; }
-	scripts | xargs -r shellcheck
+	scripts | xargs -r shellcheck -x
 }
 
 layers() { tests/layers.sh --test && tests/layers.sh; }

@@ -7,10 +7,12 @@
 set -eu
 here=$(dirname "$(readlink -f "$0")")
 top=$(dirname "$here")
+# shellcheck source=tests/debian-root.sh
+. "$here/debian-root.sh"
 PROFILES=${PROFILES:-run}
 [ $# -gt 0 ] || set -- bookworm trixie
 [ "$(id -u)" = 0 ] || { echo "pristine: must run as root" >&2; exit 1; }
-command -v mmdebstrap >/dev/null || { echo "pristine: needs mmdebstrap (apt-get install mmdebstrap)" >&2; exit 1; }
+command -v mmdebstrap >/dev/null || { echo "pristine: needs mmdebstrap (setup.sh vm installs it)" >&2; exit 1; }
 
 lab=$(mktemp -d -p "${LAB:-/var/tmp}" pristine.XXXXXX)
 trap 'rm -rf --one-file-system "$lab"' EXIT
@@ -19,28 +21,8 @@ failed=0 passed=0
 
 ms() { echo $(($(date +%s%N) / 1000000)); }
 
-# Runs a command in the root, in namespaces of its own: mounts and processes are gone with the last of them.
-inside() { # inside ROOT CMD...
-	local root=$1
-	shift
-	# shellcheck disable=SC2016 # expanded inside
-	unshare -m -p -f sh -c '
-		set -e
-		root=$1; shift
-		mount --bind "$root" "$root"
-		mount --rbind /sys "$root/sys"
-		mount --rbind /dev "$root/dev"
-		cd "$root"
-		pivot_root . mnt
-		mount -t proc proc /proc
-		umount -l /mnt
-		exec "$@"' sh "$root" "$@"
-}
-
-make_root() { # make_root SUITE ROOT
-	mmdebstrap --quiet --variant=minbase "$1" "$2" "$("$top/tools/unpack-debs" --mirror)" >"$lab/log" 2>&1 ||
-		{ cat "$lab/log"; return 1; }
-	cp -L /etc/resolv.conf "$2/etc/resolv.conf"
+prepare() { # prepare SUITE ROOT
+	root_make "$1" "$2" >"$lab/log" 2>&1 || { cat "$lab/log"; return 1; }
 	mkdir -p "$2/stasis"
 	cp -r "$top/setup.sh" "$top/tools" "$2/stasis/"
 }
@@ -51,16 +33,16 @@ verdict() { # verdict OK TEXT
 
 try() { # try SUITE
 	local root=$lab/$1 t first second ok=no
-	make_root "$1" "$root" || { verdict no "$1: root"; return 0; }
+	prepare "$1" "$root" || { verdict no "$1: root"; return 0; }
 	t=$(ms)
 	# shellcheck disable=SC2086 # a list of words
-	inside "$root" /stasis/setup.sh $PROFILES && ok=yes
+	root_run "$root" /stasis/setup.sh $PROFILES && ok=yes
 	first=$(($(ms) - t))
 	verdict $ok "$1: setup.sh $PROFILES in a pristine root, $first ms"
 	t=$(ms) ok=no
 	# The second run gets no network: it must not need one.
 	# shellcheck disable=SC2086 # a list of words
-	inside "$root" unshare -n /stasis/setup.sh $PROFILES && ok=yes
+	root_run "$root" unshare -n /stasis/setup.sh $PROFILES && ok=yes
 	second=$(($(ms) - t))
 	[ $second -lt 2000 ] || ok=no
 	verdict $ok "$1: second run, $second ms, without network"
