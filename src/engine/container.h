@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* container.h - the running side of a claimed instance: what it stands on, how it begins and how it ends */
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "engine/instance.h"
+
+struct saved;
+
+/* Folders, network namespace, root file system, bundle. What is there already is kept. */
+int container_prepare(struct instance *in, struct err *err);
+
+/* Makes the OCI spec from image and configuration, and the container from that; its process waits before its first
+ * instruction. */
+int container_create(struct instance *in, struct err *err);
+/* Lets a created container run. */
+int container_run(struct instance *in, struct err *err);
+
+/* Continues from the images in the state folder; @env is hook_env()'s. Returns when the container runs. */
+int container_restore(struct instance *in, const struct saved *saved, char *const *env, struct err *err);
+
+/* Takes away all that container_prepare() and what followed made; kills what is left. @keep_network: the namespace
+ * stays (a stateful stop). */
+void container_teardown(struct instance *in, bool keep_network);
+
+/* The container has ended: keeps its exit code, tears down, deletes an ephemeral one (the claim then frees it). */
+int container_ended(struct instance *in, struct err *err);
+
+/* Waits until conmon has gone: 1, or 0 at the deadline. */
+int container_wait_end(const struct instance *in, uint64_t timeout_us);
+bool container_conmon_has_ended(const struct instance *in);
+
+/* At start-up: finds the running container of a daemon that is gone. 1 adopted, 0 there is none. */
+int container_adopt(struct instance *in, struct err *err);
+
+/* Where its stdio goes (descriptors.json), noted when it was created or continued; a heap string. */
+int container_stdio(const struct instance *in, char **ret, struct err *err);
+int container_note_stdio(const struct instance *in, const char *stdio, struct err *err);
+
+/* Keeps CRIU's log of this run in the log folder as checkpoint_<kind>_<time>.log, writes its meaning to @buf; 1 if the
+ * log held an error. */
+int container_keep_log(const struct instance *in, const char *log, const char *kind, char *buf, size_t size);
