@@ -59,7 +59,7 @@ static int mount_rootfs(struct instance *in, struct err *err)
 	AUTO(image_info_free) struct image_info *image = NULL;
 	int r;
 
-	if (rootfs_is_mounted(rootfs))
+	if (rootfs_is_mounted(rootfs, NULL) == 1)
 		return 0;
 	r = image_find(in->engine, in->row.image, &image, err);
 	if (r < 0)
@@ -290,7 +290,7 @@ void container_teardown(struct instance *in, bool keep_network)
 	if (path_exists(crun_state))
 		(void)crun_delete(&in->engine->tools, in->row.uuid, NULL);
 	unmount_leftover(bundle);
-	if (rootfs_is_mounted(rootfs) && rootfs_unmount(rootfs, /* lazily= */ true, &err) < 0)
+	if (rootfs_is_mounted(rootfs, NULL) == 1 && rootfs_unmount(rootfs, /* is_lazy= */ true, &err) < 0)
 		instance_note(in, "%s", err.text);
 	(void)path_remove_all(memory, NULL);
 	if (path_remove_all(bundle, &err) < 0)
