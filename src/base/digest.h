@@ -20,8 +20,9 @@ void digest_of(const void *p, size_t n, char out[DIGEST_HEX_SIZE]);
 int digest_of_fd(int fd, char out[DIGEST_HEX_SIZE], uint64_t *ret_size,
 		 struct err *err); /* from the start, with pread */
 
-/* Copies all of @from (a file, from its start) into the empty file @to and computes the digest of what was read, in one pass; starts write-back
- * as it goes (sync_file_range) so that a later fsync has little left. Zero pages of 4 KiB are left as holes. */
+/* Copies all of @from (a file, from its start) into the empty file @to and computes the digest of what was read, in one
+ * pass; starts write-back as it goes (sync_file_range) so that a later fsync has little left. Zero pages of 4 KiB are
+ * left as holes. */
 int digest_copy(int from, int to, char out[DIGEST_HEX_SIZE], uint64_t *ret_size, struct err *err);
 
 int digest_is_hex(const char *s); /* 1 if @s is 64 lower-case hex digits, else 0 */

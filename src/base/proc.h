@@ -28,6 +28,9 @@ struct proc_spec {
 	bool new_session; /* setsid() */
 };
 
+/* .argv = PROC_ARGV("crun", "state", id): lives as long as the block it stands in */
+#define PROC_ARGV(...) ((char *const *)(const char *const[]){ __VA_ARGS__, NULL })
+
 struct proc {
 	pid_t pid;
 	int pidfd; /* -1 when there is no child */

@@ -70,8 +70,15 @@ void strv_addf(char ***v, const char *fmt, ...)
 
 void strv_add_all(char ***v, char *const *more)
 {
-	for (size_t i = 0, n = strv_len(more); i < n; i++)
-		strv_add(v, more[i]);
+	size_t n = strv_len(*v), n_more = strv_len(more);
+	bool is_same = more == *v;
+
+	if (n_more == 0)
+		return;
+	*v = xreallocarray(*v, n + n_more + 1, sizeof(char *));
+	for (size_t i = 0; i < n_more; i++)
+		(*v)[n + i] = xstrdup(is_same ? (*v)[i] : more[i]);
+	(*v)[n + n_more] = NULL;
 }
 
 char **strv_new(const char *first, ...)
