@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * jobs.h - the same thing done to several names at the same time
+ *
+ * Each name has blocking code of its own, run by one of a few threads. The main thread meanwhile shows progress on a
+ * terminal, prints what has become of each name in the order of the names, and listens for Ctrl-C: the first cancels
+ * the operations that run and starts no more, the second leaves (the daemon goes on with what it does).
+ */
+#include "base/auto.h"
+#include "base/err.h"
+#include "cli/cli.h"
+
+struct json;
+struct job;
+
+/* Runs @fn for each name and returns the exit code: CLI_OK, CLI_FAILED when any failed (each has been complained
+ * about, with a summary), CLI_UNREACHABLE, or CLI_INTERRUPTED. */
+int jobs_run(struct cli *cli, char *const *names, int (*fn)(struct job *job, void *arg, struct err *err), void *arg,
+	     struct err *err);
+
+/* For the job: */
+const char *job_name(const struct job *job);
+struct client *job_client(struct job *job);
+
+/* Sends a request that starts an operation and waits for its end; *ret_root (may be NULL) as in client_wait(). A
+ * request that is answered at once is fine too. */
+int job_operation(struct job *job, const char *method, const char *path, const struct json *body,
+		  struct json **ret_root, struct err *err);
+/* The same for an answer that already came. */
+int job_wait(struct job *job, const struct json *answer, struct json **ret_root, struct err *err);
+
+/* What is to be told when it has worked: "web: running (0.12 s)." */
+void job_say(struct job *job, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
