@@ -56,12 +56,19 @@ def wait_until(condition, what, timeout=None, pause=0.02):
         time.sleep(pause)
 
 
+def fault_names():
+    """All fault points that the daemon knows."""
+    done = subprocess.run([BUILD / "src/daemon/stasisd", "--list-faults"], capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
 def cgroup_root():
     """Where this host has cgroup2: /sys/fs/cgroup, or /sys/fs/cgroup/unified on a hybrid one."""
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         left, right = line.split(" - ")
-        if right.split()[0] == "cgroup2":
-            return Path(left.split()[4])
+        folder = Path(left.split()[4])
+        if right.split()[0] == "cgroup2" and (folder / "cgroup.controllers").exists():
+            return folder
     raise RuntimeError("no cgroup2 is mounted")
 
 
@@ -200,15 +207,21 @@ class Pair:
             time.sleep(0.001)
         raise AssertionError(f"{path} holds no record: {Path(path).read_bytes()!r}")
 
+    FIELDS = ("count", "run", "errors", "lines", "gaps", "longest_gap_us", "pages_checked", "boots")
+
     @classmethod
-    def read(cls, pid, file="/count"):
-        """The disk first: then the memory can only be ahead."""
-        disk, disk_run, _ = cls.read_disk(f"/proc/{pid}/root{file}")
+    def read_memory(cls, pid):
         with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
             memory.seek(cls.PAGE)
             values = cls.LAYOUT.unpack(memory.read(cls.LAYOUT.size))
         assert values[0] == b"STASISC1", values
-        return cls(*values[1:], disk, disk_run)
+        return dict(zip(cls.FIELDS, values[1:]))
+
+    @classmethod
+    def read(cls, pid, file="/count"):
+        """The disk first: then the memory can only be ahead."""
+        disk, disk_run, _ = cls.read_disk(f"/proc/{pid}/root{file}")
+        return cls(**cls.read_memory(pid), disk=disk, disk_run=disk_run)
 
 
 class Instance:
@@ -361,6 +374,7 @@ class Daemon:
         self.process = None
         self.uuids = set()
         self.programs_image = None
+        self.own_mounts = []  # made by a test
 
     # -- the daemon itself
 
@@ -425,6 +439,13 @@ class Daemon:
         new = self.fault_file.with_suffix(".new")
         new.write_text(text)
         new.rename(self.fault_file)
+
+    def mount_state_dir(self, size):
+        """Gives the state folder a small file system; before the daemon is started."""
+        folder = self.root / "lib"
+        folder.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=0711", self.name, str(folder)], check=True)
+        self.own_mounts.append(str(folder))
 
     # -- the command line
 
@@ -556,7 +577,7 @@ class Daemon:
         """What a daemon that has ended may not leave on the host."""
         found = [f"process {pid}: {line}" for pid, line in self.processes().items()]
         found += [f"cgroup {path}" for path in self.cgroups()]
-        found += [f"mount {path}" for path in self.mounts() if path not in self.pins()]
+        found += [f"mount {path}" for path in self.mounts() if path not in [*self.pins(), *self.own_mounts]]
         found += [f"link {name}" for name in os.listdir("/sys/class/net") if self.name in name]
         for hierarchy in Path("/sys/fs/cgroup").glob(f"*/{self.name}"):
             if hierarchy != self.cgroup:

@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Root file systems for tests, written with tarfile: what a test does not need is not in them."""
+import gzip
+import hashlib
 import io
+import json
+import os
 import shutil
 import subprocess
 import tarfile
+import tempfile
 from pathlib import Path
 
 BUSYBOX = shutil.which("busybox") or "/bin/busybox"
@@ -66,3 +71,80 @@ def programs(path, build):
     for name in ("counter", "feat"):
         tar.program(f"bin/{name}", Path(build) / "tests/programs" / name)
     return tar.close()
+
+
+# ---- image formats ---------------------------------------------------------------------------------------------------
+
+
+def digest(data):
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def image_config(layers, **config):
+    """The OCI image configuration for uncompressed layers."""
+    return json.dumps({
+        "architecture": {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine], "os": "linux",
+        "created": "2026-01-02T03:04:05Z", "config": config,
+        "rootfs": {"type": "layers", "diff_ids": [digest(layer) for layer in layers]}}).encode()
+
+
+class OciLayout:
+    """A folder in the layout of OCI images; `layers` are uncompressed tars as bytes."""
+
+    def __init__(self, folder, layers, name="test", compress=True, **config):
+        self.folder = Path(folder)
+        (self.folder / "blobs/sha256").mkdir(parents=True)
+        self.descriptors = []
+        for layer in layers:
+            kind = "application/vnd.oci.image.layer.v1.tar"
+            blob = layer
+            if compress:
+                blob, kind = gzip.compress(layer, 1, mtime=0), kind + "+gzip"
+            self.descriptors.append(self.blob(blob, kind))
+        manifest = {
+            "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": self.blob(image_config(layers, **config), "application/vnd.oci.image.config.v1+json"),
+            "layers": self.descriptors}
+        self.manifest = self.blob(json.dumps(manifest).encode(), manifest["mediaType"])
+        self.manifest["annotations"] = {"org.opencontainers.image.ref.name": name}
+        (self.folder / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+        (self.folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [self.manifest]}))
+
+    def path_of(self, descriptor):
+        return self.folder / "blobs/sha256" / descriptor["digest"].split(":")[1]
+
+    def blob(self, data, kind):
+        descriptor = {"mediaType": kind, "digest": digest(data), "size": len(data)}
+        self.path_of(descriptor).write_bytes(data)
+        return descriptor
+
+    def tar(self, path):
+        with tarfile.open(path, "w") as tar:
+            for entry in sorted(self.folder.iterdir()):
+                tar.add(entry, entry.name)
+        return path
+
+
+def docker_archive(path, layers, name="test:latest", **config):
+    """What `docker save` writes."""
+    tar = Tar(path)
+    text = image_config(layers, **config)
+    config_name = hashlib.sha256(text).hexdigest() + ".json"
+    names = []
+    for layer in layers:
+        folder = hashlib.sha256(layer).hexdigest()
+        tar.folder(folder).file(f"{folder}/VERSION", "1.0").file(f"{folder}/layer.tar", layer)
+        names.append(f"{folder}/layer.tar")
+    tar.file(config_name, text)
+    tar.file("manifest.json", json.dumps([{"Config": config_name, "RepoTags": [name], "Layers": names}]))
+    return tar.close()
+
+
+def layer(*steps):
+    """The bytes of a tar; each step is a function that is given the Tar."""
+    with tempfile.NamedTemporaryFile(suffix=".tar") as f:
+        tar = Tar(f.name)
+        for step in steps:
+            step(tar)
+        tar.close()
+        return Path(f.name).read_bytes()
