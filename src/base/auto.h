@@ -31,14 +31,14 @@ static inline void auto_close(const int *fd)
 
 /* AUTO_DEFINE(struct strv *, strv_free): the clean-up for a variable of a pointer type; the function takes NULL. */
 #define AUTO_DEFINE(type, fn)                                                                                          \
-	static inline void fn##_ptr(type *p)                                                                           \
+	static inline void fn##_ptr(__typeof__(type) *p)                                                               \
 	{                                                                                                              \
 		fn(*p);                                                                                                \
 	}
 
 /* AUTO_DEFINE_IN(struct strbuf, strbuf_done): the clean-up for an embedded object, passed by address. */
 #define AUTO_DEFINE_IN(type, fn)                                                                                       \
-	static inline void fn##_ptr(type *p)                                                                           \
+	static inline void fn##_ptr(__typeof__(type) *p)                                                               \
 	{                                                                                                              \
 		fn(p);                                                                                                 \
 	}

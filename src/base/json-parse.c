@@ -232,7 +232,7 @@ static int parse_number(struct parser *p, struct json **ret)
 static int parse_member(struct parser *p, struct json *object)
 {
 	AUTO(strbuf_done) struct strbuf key = STRBUF_INIT;
-	struct json *value;
+	struct json *value = NULL;
 	int r;
 
 	if (!take(p, '"'))
@@ -274,7 +274,7 @@ static int parse_object(struct parser *p, struct json **ret)
 static int parse_array(struct parser *p, struct json **ret)
 {
 	AUTO(json_free) struct json *array = json_new_array();
-	struct json *value;
+	struct json *value = NULL;
 	int r;
 
 	if (!take(p, ']')) {

@@ -130,7 +130,9 @@ void json_set(struct json *object, const char *key, struct json *value)
 
 	assert(json_type(object) == JSON_OBJECT);
 	if (!str_is_utf8(key, strlen(key)))
-		key = clean = str_make_utf8(key);
+		clean = str_make_utf8(key);
+	if (clean)
+		key = clean;
 	if (json_object_object_add(tree(object), key, tree(value)) < 0)
 		mem_exhausted();
 }

@@ -7,6 +7,7 @@
  */
 #include "base/path.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -223,6 +224,7 @@ static int removal_pass(struct removal *rm, struct err *err)
 	struct dirent *e;
 	int r;
 
+	assert(rm->dir);
 	for (;;) {
 		errno = 0;
 		e = readdir(rm->dir);

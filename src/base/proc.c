@@ -149,7 +149,7 @@ static int spawn(pid_t *ret, const struct proc_spec *spec, struct handover *h, s
 int proc_start(struct proc *p, const struct proc_spec *spec, struct err *err)
 {
 	AUTO(handover_done) struct handover h = { 0 };
-	pid_t pid;
+	pid_t pid = -1;
 	int r;
 
 	if (!spec->argv || !spec->argv[0])
@@ -281,7 +281,7 @@ int proc_start_time(pid_t pid, uint64_t *ret, struct err *err)
 int proc_open(pid_t pid, uint64_t start_time, struct err *err)
 {
 	autoclose int fd = pidfd_open(pid, 0);
-	uint64_t now;
+	uint64_t now = 0;
 	int r;
 
 	if (fd < 0 && errno == ESRCH)
@@ -455,7 +455,7 @@ int proc_run(const struct proc_spec *spec, uint64_t timeout_us, struct strbuf *o
 	AUTO(drain_done) struct drain d = { .fd = -1, .out = out, .out_max = out_max };
 	AUTO(proc_done) struct proc p = PROC_NONE;
 	const char *program;
-	int r, status;
+	int r, status = 0;
 
 	r = start_drained(&p, &d, spec, err);
 	if (r < 0)
