@@ -12,8 +12,10 @@
  */
 #include "base/err.h"
 
+/* FAULT_HERE() is for points of no return: there a process can only die, not fail. */
 #ifdef STASIS_FAULTS
 int fault_hit(const char *name, struct err *err);
+#define FAULT_HERE(name) (void)fault_hit(name, NULL)
 #define FAULT(name, err)                                                                                               \
 	do {                                                                                                           \
 		int fault_ = fault_hit(name, err);                                                                     \
@@ -21,6 +23,9 @@ int fault_hit(const char *name, struct err *err);
 			return fault_;                                                                                 \
 	} while (0)
 #else
+#define FAULT_HERE(name)                                                                                               \
+	do {                                                                                                           \
+	} while (0)
 #define FAULT(name, err)                                                                                               \
 	do {                                                                                                           \
 	} while (0)

@@ -240,7 +240,7 @@ int container_run(struct instance *in, struct err *err)
 
 	if (r < 0)
 		return r;
-	FAULT("start.started", err);
+	FAULT_HERE("start.started");
 	return watch_conmon(in, in->init, err);
 }
 
@@ -320,7 +320,7 @@ static void keep_exit_code(struct instance *in)
 	in->exit_code = code;
 }
 
-int container_ended(struct instance *in, struct err *err)
+int container_ended(struct instance *in, bool may_delete, struct err *err)
 {
 	bool is_unproven = in->prove_at_us != 0;
 
@@ -335,7 +335,7 @@ int container_ended(struct instance *in, struct err *err)
 		instance_note(in,
 			      "it ended before it had proven itself; the state that it was continued from is kept in "
 			      "'" SAVED_USED "' until the next successful start");
-	if (in->row.is_ephemeral && !in->state.exists)
+	if (may_delete && in->row.is_ephemeral)
 		return remove_instance(in, err);
 	return instance_set_power(in, false, err);
 }

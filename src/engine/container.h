@@ -24,8 +24,9 @@ int container_restore(struct instance *in, const struct saved *saved, char *cons
  * stays (a stateful stop). */
 void container_teardown(struct instance *in, bool keep_network);
 
-/* The container has ended: keeps its exit code, tears down, deletes an ephemeral one (the claim then frees it). */
-int container_ended(struct instance *in, struct err *err);
+/* The container has ended: keeps its exit code, tears down; with @may_delete an ephemeral one is removed (the claim
+ * then frees it). */
+int container_ended(struct instance *in, bool may_delete, struct err *err);
 
 /* Waits until conmon has gone: 1, or 0 at the deadline. */
 int container_wait_end(const struct instance *in, uint64_t timeout_us);

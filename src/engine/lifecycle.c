@@ -191,7 +191,7 @@ int lifecycle_stop(struct instance *in, uint64_t timeout_us, bool is_forced, str
 	int r = stop(in, timeout_us, is_forced, op, err);
 
 	if (r == 0)
-		r = container_ended(in, err);
+		r = container_ended(in, /* may_delete= */ true, err);
 	return record(in, "stop", r, err);
 }
 
@@ -212,17 +212,14 @@ int lifecycle_stop_stateful(struct instance *in, struct operation *op, struct er
 int lifecycle_restart(struct instance *in, uint64_t timeout_us, bool is_forced, bool is_stateful, struct operation *op,
 		      struct err *err)
 {
-	bool was_ephemeral = in->row.is_ephemeral;
 	int r;
 
 	if (is_stateful) {
 		r = lifecycle_stop_stateful(in, op, err);
 	} else {
-		in->row.is_ephemeral = false; /* this stop is not its end */
 		r = stop(in, timeout_us, is_forced, op, err);
 		if (r == 0)
-			r = container_ended(in, err);
-		in->row.is_ephemeral = was_ephemeral;
+			r = container_ended(in, /* may_delete= */ false, err);
 		r = record(in, "restart", r, err);
 	}
 	return r < 0 ? r : lifecycle_start(in, /* is_stateless= */ false, NULL, err);

@@ -31,11 +31,11 @@ int remove_instance(struct instance *in, struct err *err)
 	mutex_lock(&in->engine->mutex);
 	in->is_deleted = true;
 	mutex_unlock(&in->engine->mutex);
-	FAULT("delete.row", err);
+	FAULT_HERE("delete.row");
 	r = remove_files(in->engine, in->row.uuid, err);
 	if (r < 0)
 		return err_wrap(err, r, "'%s' is deleted, but some of its files are not", in->row.name);
-	FAULT("delete.files", err);
+	FAULT_HERE("delete.files");
 	return 0;
 }
 

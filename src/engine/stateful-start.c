@@ -98,7 +98,7 @@ static int on_restored(const char *action, struct hook *hook, void *ctx, struct 
 	if (r < 0)
 		return r;
 	s->is_committed = true;
-	FAULT("restore.committed", err);
+	FAULT_HERE("restore.committed");
 	return 0;
 }
 
@@ -212,7 +212,7 @@ int stateful_start(struct instance *in, struct operation *op, struct err *err)
 		instance_note(in, "continued from the state of %s", s.saved.info.uuid);
 		prove_later(in);
 		r = instance_set_power(in, true, err);
-		FAULT("restore.done", err);
+		FAULT_HERE("restore.done");
 	}
 	(void)journal_end(in->engine->db, journal, NULL);
 	return r;

@@ -105,7 +105,7 @@ static int on_dumped(const char *action, struct hook *hook, void *ctx, struct er
 	if (r < 0)
 		return r;
 	s->is_committed = true;
-	FAULT("stop.committed", err);
+	FAULT_HERE("stop.committed");
 	return 0;
 }
 
@@ -118,6 +118,7 @@ static int dump_and_commit(struct stop *s, struct err *err)
 	struct err dump_err = ERR_INIT;
 	int r, answer;
 
+	FAULT("stop.journal", err);
 	r = hook_open(s->in, on_dumped, s, &hook, err);
 	if (r == 0)
 		r = window_open(&window, s->in, done, err);
@@ -150,7 +151,7 @@ static int finish(struct stop *s, struct err *err)
 {
 	struct instance *in = s->in;
 
-	FAULT("stop.killed", err);
+	FAULT_HERE("stop.killed");
 	(void)container_wait_end(in, KILL_US);
 	container_teardown(in, /* keep_network= */ true);
 	instance_set_stopped(in);
@@ -177,7 +178,6 @@ int stateful_stop(struct instance *in, struct operation *op, struct err *err)
 			  &journal, err);
 	if (r < 0)
 		return r;
-	FAULT("stop.journal", err);
 	instance_set_status(in, INSTANCE_STOPPING);
 	r = dump_and_commit(&s, err);
 	if (s.is_committed) {

@@ -54,7 +54,7 @@ void watch_poke(struct engine *e)
 static int clean(struct operation *op, void *arg, struct err *err)
 {
 	(void)op;
-	return container_ended(arg, err);
+	return container_ended(arg, /* may_delete= */ true, err);
 }
 
 static void release(void *arg)
