@@ -151,14 +151,8 @@ static int open_raw(struct archive_reader *rd, struct err *err)
 	if (archive_read_support_format_raw(rd->raw) != ARCHIVE_OK ||
 	    archive_read_open(rd->raw, rd, NULL, packed_read, NULL) != ARCHIVE_OK)
 		return reader_error(rd, rd->raw, err);
-	switch (archive_read_next_header(rd->raw, &entry)) {
-	case ARCHIVE_OK:
-		break;
-	case ARCHIVE_EOF:
-		return err_set(err, -EINVAL, "not a tar archive: it is empty");
-	default:
+	if (archive_read_next_header(rd->raw, &entry) != ARCHIVE_OK)
 		return reader_error(rd, rd->raw, err);
-	}
 	if (archive_filter_count(rd->raw) > 2) /* one, and libarchive's "none" below it */
 		return err_set(err, -EINVAL, "not a tar archive: it is compressed more than once");
 	return 0;
@@ -393,6 +387,7 @@ int archive_writer_open(int fd, enum archive_packing packing, struct archive_wri
 		return err_set(err, -ENOMEM, "libarchive: out of memory");
 	if (add_packing(wr->tar, packing) != ARCHIVE_OK ||
 	    archive_write_set_format_pax_restricted(wr->tar) != ARCHIVE_OK ||
+	    archive_write_set_format_option(wr->tar, "pax", "xattrheader", "SCHILY") != ARCHIVE_OK ||
 	    archive_write_open_fd(wr->tar, fd) != ARCHIVE_OK)
 		return writer_error(wr, err);
 	*ret = TAKE_PTR(wr);
