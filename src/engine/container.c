@@ -320,10 +320,27 @@ static void keep_exit_code(struct instance *in)
 	in->exit_code = code;
 }
 
+/* Somebody killed conmon: the container lost its log and its exit code, and runs on. */
+static int watch_init_instead(struct instance *in, pid_t init, struct err *err)
+{
+	int fd = proc_open(init, 0, err);
+
+	if (fd < 0)
+		return fd;
+	if (in->conmon_fd >= 0)
+		(void)close(in->conmon_fd);
+	instance_note(in, "its monitor is gone: it runs on without log and without exit code");
+	instance_set_running(in, init, fd);
+	return 0;
+}
+
 int container_ended(struct instance *in, bool may_delete, struct err *err)
 {
 	bool is_unproven = in->prove_at_us != 0;
 
+	if (in->init && cgroup_has_process(&in->cg, CGROUP_PAYLOAD, in->init) &&
+	    watch_init_instead(in, in->init, NULL) == 0)
+		return 0;
 	keep_exit_code(in);
 	container_teardown(in, /* keep_network= */ false);
 	instance_set_stopped(in);
@@ -352,6 +369,8 @@ int container_adopt(struct instance *in, struct err *err)
 	if (r < 0)
 		return 0;
 	r = watch_conmon(in, init, err);
+	if (r < 0)
+		r = watch_init_instead(in, init, err);
 	if (r < 0)
 		return r;
 	if (freezer_is_frozen(&in->cg))

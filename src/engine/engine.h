@@ -50,3 +50,11 @@ int engine_shutdown(struct engine *e, struct operation *op, struct err *err);
 /* Host boot: every instance with boot.autostart (or unset and running before), highest boot.autostart.priority first.
  * Idempotent. */
 int engine_boot(struct engine *e, struct operation *op, struct err *err);
+
+/*
+ * engine_reset() - as a reboot would leave it
+ *
+ * Kills every container of this configuration, releases its namespaces, empties the run-time folder. What is in
+ * state_dir stays. -EBUSY while a daemon works there. To be called before there are threads.
+ */
+int engine_reset(const struct settings *settings, struct err *err);
