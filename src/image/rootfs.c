@@ -52,13 +52,14 @@ static int context_error(int fs, const char *what, struct err *err)
 	return err_set(err, -code, "%.150s: %s (%s)", what, strerror(code), text + strspn(text, "ewi "));
 }
 
-/* A path that is too long for a parameter goes as a descriptor's name; the kernel looks it up at once. */
+/* A path that is too long for a parameter, or in which the kernel would see an escape, goes as a descriptor's name; it
+ * is looked up at once. */
 static int set_path(int fs, const char *key, const char *path, struct err *err)
 {
 	autoclose int fd = -1;
 	char link[40];
 
-	if (strlen(path) > MAX_PARAM) {
+	if (strlen(path) > MAX_PARAM || strchr(path, '\\')) {
 		fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (fd < 0)
 			return err_sys(err, "%.200s", path);
