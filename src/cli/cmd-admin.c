@@ -24,6 +24,8 @@ static int tell_results(struct job *job, const struct json *results, const char 
 		names = strv_join(failed, ", ");
 		return err_set(err, -EIO, "%zu of %zu failed: %s", strv_len(failed), json_len(results), names);
 	}
+	if (!results)
+		return 0;
 	job_say(job, "%zu instance%s %s.", json_len(results), json_len(results) == 1 ? "" : "s", done);
 	return 0;
 }

@@ -175,6 +175,8 @@ static void offer_keys(struct cli *cli, const struct place *p, bool with_value)
 		bool is_family = str_ends(name, "*");
 		autofree char *candidate = NULL;
 
+		if (json_get_bool(key, "volatile", false))
+			continue;
 		if (is_family)
 			name[strlen(name) - 1] = '\0';
 		candidate = xasprintf("%s%s", name, with_value && !is_family ? "=" : "");

@@ -266,7 +266,7 @@ static int run_keys(struct cli *cli, const struct args *args, struct err *err)
 	for (size_t i = 0; i < json_len(keys); i++) {
 		const char *name = json_get_str(json_item(keys, i), "name");
 
-		if (name && str_after(name, prefix))
+		if (name && str_after(name, prefix) && !json_get_bool(json_item(keys, i), "volatile", false))
 			add_key(table, json_item(keys, i));
 	}
 	table_print(table, cli->format);

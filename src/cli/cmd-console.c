@@ -8,7 +8,6 @@
 #include "cli/client.h"
 #include "cli/cmd.h"
 #include "cli/instance.h"
-#include "cli/klog.h"
 #include "cli/session.h"
 #include "cli/term.h"
 
@@ -17,28 +16,15 @@ static const struct option_row options[] = {
 	{ NULL },
 };
 
-static int print_piece(void *arg, const struct klog_piece *piece)
+static int print_bytes(void *arg, const char *data, size_t n)
 {
-	(void)fwrite(piece->text, 1, piece->len, stdout);
-	if (piece->is_end)
-		(void)fputc('\n', stdout);
-	return ferror(stdout) ? -EPIPE : 0;
-}
-
-static int feed(void *arg, const char *data, size_t n)
-{
-	return klog_feed(arg, data, n);
+	return fwrite(data, 1, n, stdout) == n ? 0 : -EPIPE;
 }
 
 static int show_log(struct client *c, const char *path, struct err *err)
 {
-	AUTO(klog_done) struct klog klog = { .line = STRBUF_INIT };
-	int r;
+	int r = client_read(c, path, print_bytes, NULL, err);
 
-	klog_init(&klog, print_piece, NULL);
-	r = client_read(c, path, feed, &klog, err);
-	if (r == 0)
-		r = klog_finish(&klog);
 	return r == -EPIPE ? CLI_OK : r;
 }
 

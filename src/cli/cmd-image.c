@@ -158,6 +158,12 @@ static const struct command cmd_info_image = {
 
 /* ---- import, pull ------------------------------------------------------------------------------------------------ */
 
+/* The alias as a second word, or as an option. */
+static const char *alias_of(const struct args *args)
+{
+	return args->n_operands > 1 ? args->operands[1] : args_get(args, "alias");
+}
+
 static int import_stdin(struct job *job, const char *alias, struct json **ret, struct err *err)
 {
 	autofree char *header = alias ? xasprintf("X-Stasis-alias: %s", alias) : NULL;
@@ -188,7 +194,7 @@ static int import_one(struct job *job, void *arg, struct err *err)
 {
 	const struct args *args = arg;
 	AUTO(json_free) struct json *answer = NULL, *root = NULL;
-	const char *path = args->operands[0], *alias = args_get(args, "alias"), *fingerprint;
+	const char *path = args->operands[0], *alias = alias_of(args), *fingerprint;
 	int r;
 
 	r = str_eq(path, "-") ? import_stdin(job, alias, &answer, err) : import_path(job, path, alias, &answer, err);
@@ -197,6 +203,7 @@ static int import_one(struct job *job, void *arg, struct err *err)
 	if (r < 0)
 		return r;
 	fingerprint = json_str(json_at(root, "/metadata/metadata/fingerprint"));
+	job_detail(job, "fingerprint", fingerprint);
 	if (alias)
 		job_say(job, "%s: imported as '%s'. 'stasis launch %s NAME' runs it.", path, alias, alias);
 	else
@@ -221,12 +228,12 @@ static const struct option_row import_options[] = {
 
 static const struct command cmd_import = {
 	.name = "import",
-	.operands = "PATH | -",
+	.operands = "PATH|- [ALIAS]",
 	.summary = "make an image from a root file system's tar, an OCI layout or a docker archive",
 	.help = "What it is, is found out by looking; compressed archives are fine. '-' reads standard input.",
 	.options = import_options,
 	.min = 1,
-	.max = 1,
+	.max = 2,
 	.complete = COMPLETE_FILE,
 	.run = run_import,
 };
@@ -238,11 +245,12 @@ static int pull_one(struct job *job, void *arg, struct err *err)
 	uint64_t began = clock_mono_us();
 	int r;
 
-	r = image_pull(job, args->operands[0], args_get(args, "alias"), args_has(args, "insecure"), &fingerprint, err);
+	r = image_pull(job, args->operands[0], alias_of(args), args_has(args, "insecure"), &fingerprint, err);
 	if (r < 0)
 		return r;
 	took = text_seconds(clock_mono_us() - began);
-	alias = args_has(args, "alias") ? xstrdup(args_get(args, "alias")) : image_alias_of(args->operands[0]);
+	alias = alias_of(args) ? xstrdup(alias_of(args)) : image_alias_of(args->operands[0]);
+	job_detail(job, "fingerprint", fingerprint);
 	job_say(job, "%s: fetched as '%s' (%s). 'stasis launch %s NAME' runs it.", args->operands[0], alias, took,
 		alias);
 	return 0;
@@ -263,13 +271,13 @@ static const struct option_row pull_options[] = {
 
 static const struct command cmd_pull = {
 	.name = "pull",
-	.operands = "REFERENCE",
+	.operands = "REFERENCE [ALIAS]",
 	.summary = "fetch an image from a registry",
 	.help = "A reference is one of skopeo's: docker://debian:12, oci:/path:tag, docker-archive:/path. Without a\n"
 		"transport docker:// is meant.",
 	.options = pull_options,
 	.min = 1,
-	.max = 1,
+	.max = 2,
 	.run = run_pull,
 };
 

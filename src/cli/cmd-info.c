@@ -34,12 +34,6 @@ static void print_checkpoints(const struct json *checkpoint)
 		(void)printf("%sCheckpoints work: no%s. %s\n", term_style(STDOUT_FILENO, TERM_RED), off, why);
 }
 
-static void add_warnings(struct facts *f, const struct json *warnings)
-{
-	for (size_t i = 0; i < json_len(warnings); i++)
-		facts_add(f, "Warning", json_str(json_item(warnings, i)));
-}
-
 static int info_server(struct cli *cli, struct client *c, struct err *err)
 {
 	AUTO(json_free) struct json *root = NULL;
@@ -61,10 +55,11 @@ static int info_server(struct cli *cli, struct client *c, struct err *err)
 	facts_add(f, "Socket", cli->socket);
 	facts_addf(f, "Runtime", "%s %s", output_word(env, "driver"), output_word(env, "driver_version"));
 	facts_addf(f, "CRIU", "%s (%s)", output_word(checkpoint, "criu_version"), output_word(checkpoint, "criu_path"));
+	facts_add(f, "conmon", json_get_str(env, "conmon_version"));
 	facts_addf(f, "Kernel", "%s %s", output_word(env, "kernel"), output_word(env, "kernel_version"));
 	facts_add(f, "Storage", json_get_str(env, "storage"));
 	facts_add(f, "Cgroups", json_get_str(checkpoint, "cgroups"));
-	add_warnings(f, json_get(checkpoint, "warnings"));
+	facts_add(f, "Warning", json_get_str(checkpoint, "warnings"));
 	facts_print(f);
 	return CLI_OK;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/create.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -20,7 +21,7 @@ struct create {
 	const char *name;  /* NULL: the daemon makes one up */
 	struct json *config;
 	const struct args *args;
-	bool is_started;
+	bool is_started, is_name_wanted;
 };
 
 /*
@@ -107,13 +108,17 @@ static int create_one(struct job *job, void *arg, struct err *err)
 	began = clock_mono_us();
 	body = request_of(c, image);
 	r = client_call(job_client(job), "POST", "/1.0/instances", body, &answer, err);
-	if (r == 0)
-		r = job_wait(job, answer, NULL, err);
 	if (r < 0)
 		return r;
-	took = text_seconds(clock_mono_us() - began);
 	name = name_made(answer);
-	name = name ? name : c->name ? c->name : "the instance";
+	name = name ? name : c->name ? c->name : "?";
+	job_rename(job, name);
+	r = job_wait(job, answer, NULL, err);
+	if (r < 0)
+		return err_wrap(err, r, "it was created, but does not start");
+	took = text_seconds(clock_mono_us() - began);
+	if (c->is_name_wanted)
+		(void)printf("%s\n", name);
 	if (c->is_started)
 		job_say(job, "%s: running (%s).", name, took);
 	else
@@ -138,6 +143,8 @@ int create_run(struct cli *cli, const struct args *args, bool is_started, struct
 		json_set_str(config, "console.tty", "true");
 	if (args->has_rest && !args->rest)
 		return err_set(err, CLI_EUSAGE, "behind '--' a command is expected");
+	/* A name that was made up is a result, which --quiet does not hide. */
+	c.is_name_wanted = !c.name && cli->is_quiet && cli->format != TABLE_JSON;
 	names = strv_new(c.name ? c.name : c.image ? c.image : "busybox", NULL);
 	return jobs_run(cli, names, create_one, &c, err);
 }

@@ -16,13 +16,15 @@
 #include "base/strv.h"
 #include "base/sync.h"
 #include "cli/client.h"
+#include "cli/output.h"
 #include "cli/progress.h"
 
 enum { TICK_MS = 120 };
 
 struct job {
 	struct jobs *jobs;
-	const char *name;
+	char *name;
+	struct json *details;  /* for --format json; an object or NULL */
 	struct client *client; /* of the thread that runs it */
 	char *operation;       /* while one runs */
 	char *told;
@@ -52,6 +54,21 @@ const char *job_name(const struct job *job)
 struct client *job_client(struct job *job)
 {
 	return job->client;
+}
+
+void job_rename(struct job *job, const char *name)
+{
+	SCOPED_LOCK(&job->jobs->mutex);
+
+	free(job->name);
+	job->name = xstrdup(name);
+}
+
+void job_detail(struct job *job, const char *key, const char *value)
+{
+	if (!job->details)
+		job->details = json_new_object();
+	json_set_str(job->details, key, value);
 }
 
 void job_say(struct job *job, const char *fmt, ...)
@@ -258,6 +275,25 @@ static int watch(struct jobs *jobs, struct client *client)
 	return CLI_OK;
 }
 
+/* [{"name": "web", "ok": true, "error": null, …}] */
+static void print_json(const struct jobs *jobs)
+{
+	AUTO(json_free) struct json *list = json_new_array();
+
+	for (size_t i = 0; i < jobs->n; i++) {
+		const struct job *job = &jobs->all[i];
+		struct json *one = json_new_object();
+
+		json_set_str(one, "name", job->name);
+		json_set_bool(one, "ok", job->result >= 0);
+		json_set_str(one, "error", job->result >= 0 ? NULL : job->err.text);
+		for (struct json_iter it = json_iter(job->details); json_next(&it);)
+			json_set_str(one, it.key, json_str(it.value));
+		json_add(list, one);
+	}
+	output_json(list);
+}
+
 static int summary(const struct jobs *jobs)
 {
 	AUTO(strv_free) char **failed = NULL;
@@ -322,6 +358,8 @@ static int run_threads(struct jobs *jobs, struct client *client, struct err *err
 	}
 	for (size_t i = 0; i < n_started; i++)
 		(void)pthread_join(threads[i], NULL);
+	if (jobs->cli->format == TABLE_JSON)
+		print_json(jobs);
 	return summary(jobs);
 }
 
@@ -345,12 +383,14 @@ int jobs_run(struct cli *cli, char *const *names, int (*fn)(struct job *job, voi
 	jobs.signal_fd = signal_fd;
 	mutex_init(&jobs.mutex);
 	for (size_t i = 0; i < jobs.n; i++)
-		all[i] = (struct job){ .jobs = &jobs, .name = names[i] };
+		all[i] = (struct job){ .jobs = &jobs, .name = xstrdup(names[i]) };
 
 	r = run_threads(&jobs, client, err);
 
 	for (size_t i = 0; i < jobs.n; i++) {
+		free(all[i].name);
 		free(all[i].operation);
+		json_free(all[i].details);
 		free(all[i].told);
 	}
 	mutex_done(&jobs.mutex);

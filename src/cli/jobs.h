@@ -15,7 +15,8 @@ struct json;
 struct job;
 
 /* Runs @fn for each name and returns the exit code: CLI_OK, CLI_FAILED when any failed (each has been complained
- * about, with a summary), CLI_UNREACHABLE, or CLI_INTERRUPTED. */
+ * about, with a summary), CLI_UNREACHABLE, or CLI_INTERRUPTED.
+ * With --format json the results are printed as one array in the end. */
 int jobs_run(struct cli *cli, char *const *names, int (*fn)(struct job *job, void *arg, struct err *err), void *arg,
 	     struct err *err);
 
@@ -29,6 +30,12 @@ int job_operation(struct job *job, const char *method, const char *path, const s
 		  struct json **ret_root, struct err *err);
 /* The same for an answer that already came. */
 int job_wait(struct job *job, const struct json *answer, struct json **ret_root, struct err *err);
+
+/* From now on it is reported under this name. */
+void job_rename(struct job *job, const char *name);
+
+/* One more member of its object where results are printed as JSON. */
+void job_detail(struct job *job, const char *key, const char *value);
 
 /* What is to be told when it has worked: "web: running (0.12 s)." */
 void job_say(struct job *job, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
