@@ -90,7 +90,7 @@ int main(int argc, char **argv)
 		log_error("stasisd must run as root: it mounts, makes namespaces and dumps processes");
 		return EXIT_FAILURE;
 	}
-	(void)umask(0077);
+	(void)umask(0022);
 	block_signals(&signals);
 	r = o.must_reset ? engine_reset(&o.settings, &err) : serve(&o, &signals, &err);
 	if (r < 0)

@@ -103,6 +103,8 @@ static void on_end(struct watcher *w, struct watched *one)
 	if (is_free)
 		in->doing = WATCH_CLEANING;
 	mutex_unlock(&w->engine->mutex);
+	/* the instance holds a duplicate, so closing alone would not take it out of the epoll set */
+	(void)epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, one->fd, NULL);
 	(void)close(one->fd);
 	free(one);
 	if (is_free)
