@@ -25,7 +25,8 @@ static void print_help(void)
 		"  --list-faults        print the named fault points of the tests\n"
 		"  --version, --help\n\nSettings (also in the file, and as STASIS_NAME in the environment):\n",
 		DEFAULT_FILE);
-	for (const struct setting_row *row = settings_table(); row->key; row++) {
+	for (size_t i = 0; settings_row(i); i++) {
+		const struct setting_row *row = settings_row(i);
 		autofree char *flag = xstrdup(row->key);
 
 		for (char *c = flag; *c; c++)

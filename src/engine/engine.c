@@ -21,32 +21,6 @@
 #include "engine/watch.h"
 #include "runtime/mntns.h"
 
-static void copy_settings(struct settings *to, const struct settings *from)
-{
-	/* strings are copied by the table, numbers by the assignment */
-	settings_init(to);
-#define COPY(field)                                                                                                    \
-	free(to->field);                                                                                               \
-	to->field = xstrdup(from->field)
-	COPY(state_dir);
-	COPY(run_dir);
-	COPY(log_dir);
-	COPY(socket);
-	COPY(socket_group);
-	COPY(cgroup_parent);
-	COPY(tools_dir);
-	COPY(guard);
-	COPY(bridge);
-	COPY(log_level);
-#undef COPY
-	to->parallel = from->parallel;
-	to->freeze_us = from->freeze_us;
-	to->dump_us = from->dump_us;
-	to->restore_us = from->restore_us;
-	to->proof_us = from->proof_us;
-	to->log_cap = from->log_cap;
-}
-
 /* From a build folder the guard lies beside the daemon's own folder; installed, where meson put it. */
 static char *find_guard(void)
 {
@@ -173,7 +147,7 @@ int engine_open(const struct settings *settings, struct engine **ret, struct err
 	e->lock_fd = e->run_lock_fd = -1;
 	mutex_init(&e->mutex);
 	list_init(&e->instances);
-	copy_settings(&e->settings, settings);
+	settings_copy(&e->settings, settings);
 	fill_in(&e->settings);
 	e->operations = operations_new();
 	r = make_folders(&e->settings, err);

@@ -24,42 +24,35 @@ static const struct row {
 	enum kind kind;
 	size_t offset;
 } rows[] = {
-#define ROW(name, kind, fallback, help)                                                                                \
+#define ROW_AS(key, field, kind, fallback, help)                                                                       \
 	{                                                                                                              \
-		{ #name, fallback, help }, kind, offsetof(struct settings, name)                                       \
+		{ #key, fallback, help }, kind, offsetof(struct settings, field)                                       \
 	}
+#define ROW(name, kind, fallback, help) ROW_AS(name, name, kind, fallback, help)
 	ROW(bridge, KIND_STRING, "stasis0", "bridge of the default network"),
 	ROW(cgroup_parent, KIND_STRING, "stasis", "cgroup of all instances, below the root of cgroup2"),
-	ROW(dump_us, KIND_TIME, "10m", "longest time for one dump"),
-	ROW(freeze_us, KIND_TIME, "10s", "longest time to try to freeze an instance"),
+	ROW_AS(dump_timeout, dump_us, KIND_TIME, "10m", "longest time for one dump"),
+	ROW_AS(freeze_timeout, freeze_us, KIND_TIME, "10s", "longest time to try to freeze an instance"),
 	ROW(guard, KIND_PATH, "", "our program stasis-guard; empty: beside the daemon's own files"),
 	ROW(log_cap, KIND_SIZE, "64M", "a CRIU log that grows beyond this ends the run"),
 	ROW(log_dir, KIND_PATH, "/var/log/stasis", "logs of the instances"),
 	ROW(log_level, KIND_STRING, "info", "error, warn, info or debug"),
 	ROW(parallel, KIND_INT, "0",
 	    "instances started or stopped at the same time; 0: twice the number of processors"),
-	ROW(proof_us, KIND_TIME, "10s", "a continued container that has run so long has proven itself"),
-	ROW(restore_us, KIND_TIME, "10m", "longest time for one restore"),
+	ROW_AS(proof_time, proof_us, KIND_TIME, "10s", "a continued container that has run so long has proven itself"),
+	ROW_AS(restore_timeout, restore_us, KIND_TIME, "10m", "longest time for one restore"),
 	ROW(run_dir, KIND_PATH, "/run/stasis", "socket, bundles, namespaces: what a reboot may take"),
 	ROW(socket, KIND_PATH, "", "the API's socket; empty: RUN_DIR/stasis.socket"),
 	ROW(socket_group, KIND_STRING, "stasis", "group that may use the socket"),
 	ROW(state_dir, KIND_PATH, "/var/lib/stasis", "database, images, root file systems, saved states"),
 	ROW(tools_dir, KIND_PATH, "/usr/local/lib/stasis/bin", "folder searched before PATH for crun, criu and conmon"),
 #undef ROW
+#undef ROW_AS
 };
 
-static const struct setting_row *table_of_rows(void)
+const struct setting_row *settings_row(size_t i)
 {
-	static struct setting_row table[ARRAY_SIZE(rows) + 1];
-
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-		table[i] = rows[i].public;
-	return table;
-}
-
-const struct setting_row *settings_table(void)
-{
-	return table_of_rows();
+	return i < ARRAY_SIZE(rows) ? &rows[i].public : NULL;
 }
 
 static const struct row *find(const char *key)
@@ -80,6 +73,8 @@ static int set_string(char **field, const struct row *row, const char *value, st
 		return err_set(err, -EINVAL,
 			       "run_dir must not be longer than %d characters (sockets lie below it): '%s'",
 			       RUN_DIR_MAX, value);
+	if (str_eq(row->public.key, "cgroup_parent") && !path_is_name(value))
+		return err_set(err, -EINVAL, "cgroup_parent must be one name, not '%s'", value);
 	free(*field);
 	*field = xstrdup(value);
 	return 0;
@@ -128,11 +123,27 @@ void settings_init(struct settings *s)
 		(void)settings_set(s, rows[i].public.key, rows[i].public.fallback, NULL);
 }
 
+static char **string_of(struct settings *s, const struct row *row)
+{
+	return row->kind == KIND_PATH || row->kind == KIND_STRING ? (char **)((char *)s + row->offset) : NULL;
+}
+
+void settings_copy(struct settings *to, const struct settings *from)
+{
+	*to = *from;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		char **string = string_of(to, &rows[i]);
+
+		if (string)
+			*string = xstrdup(*string);
+	}
+}
+
 void settings_done(struct settings *s)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-		if (rows[i].kind == KIND_PATH || rows[i].kind == KIND_STRING)
-			free(*(char **)((char *)s + rows[i].offset));
+		if (string_of(s, &rows[i]))
+			free(*string_of(s, &rows[i]));
 	*s = (struct settings){ 0 };
 }
 

@@ -24,16 +24,17 @@ struct settings {
 	char *guard;	     /* LIBEXECDIR/stasis-guard */
 	char *bridge;	     /* stasis0: the default network's bridge */
 	int64_t parallel;    /* 0: 2 x cores; containers stopped or started at the same time */
-	uint64_t freeze_us;  /* 10s: longest wait for a cgroup to freeze */
-	uint64_t dump_us;    /* 10m: longest dump */
-	uint64_t restore_us; /* 10m: longest restore */
-	uint64_t proof_us;   /* 10s: a restored container that has run so long has proven itself */
+	uint64_t freeze_us;  /* freeze_timeout, 10s: longest wait for a cgroup to freeze */
+	uint64_t dump_us;    /* dump_timeout, 10m */
+	uint64_t restore_us; /* restore_timeout, 10m */
+	uint64_t proof_us;   /* proof_time, 10s: a continued container that has run so long has proven itself */
 	uint64_t log_cap;    /* 64M: a CRIU log beyond this ends the run */
 	char *log_level;     /* info */
 };
 
 /* All defaults. */
 void settings_init(struct settings *s);
+void settings_copy(struct settings *to, const struct settings *from); /* @to is not initialised before */
 void settings_done(struct settings *s);
 AUTO_DEFINE_IN(struct settings, settings_done)
 
@@ -45,8 +46,8 @@ int settings_set_root(struct settings *s, const char *root, struct err *err);
 int settings_read_file(struct settings *s, const char *path, struct err *err);
 int settings_read_env(struct settings *s, struct err *err);
 
-/* The table, for help texts: rows until key is NULL. */
+/* The table, for help texts; NULL after the last row. */
 struct setting_row {
 	const char *key, *fallback, *help;
 };
-const struct setting_row *settings_table(void);
+const struct setting_row *settings_row(size_t i);

@@ -126,7 +126,7 @@ def test_two_daemons_side_by_side(fresh, another):
 
 
 def test_wrong_settings_are_told(fresh):
-    for arguments, words in ((["--no-such-setting", "1"], "no-such-setting"), (["--freeze-us", "soon"], "soon")):
+    for arguments, words in ((["--no-such-setting", "1"], "no-such-setting"), (["--freeze-timeout", "soon"], "soon")):
         done = subprocess.run([*fresh.command()[:1], "--root", str(fresh.root / "other"), *arguments],
                               capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode != 0 and words in done.stderr, done.stderr

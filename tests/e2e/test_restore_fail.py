@@ -200,7 +200,7 @@ def test_missing_manifest_is_no_state(fresh):
 
 def test_state_is_dropped_when_proven(another):
     """After the restored one has run for a while its used state is removed; before that it is kept as 'previous'."""
-    daemon = another(arguments=["--proof-us", "2s"])
+    daemon = another(arguments=["--proof-time", "2s"])
     c = daemon.counter("c1", "--fill", 1)
     uuid = c.uuid
     c.stop_stateful()
