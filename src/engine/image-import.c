@@ -204,6 +204,12 @@ int image_import_fd(struct engine *e, int fd, const char *alias, struct operatio
 static int load_pulled(const struct import *im, const struct load_request *rq, struct loaded **ret,
 		       char **ret_description, struct err *err)
 {
+	struct pull_request pull = {
+		.reference = im->reference,
+		.is_insecure = im->is_insecure,
+		.timeout_us = PULL_TIMEOUT,
+		.watch = rq->watch,
+	};
 	AUTO(scratch_done) struct scratch scratch = { 0 };
 	autofree char *folder = NULL;
 	autoclose int fd = -1;
@@ -213,14 +219,8 @@ static int load_pulled(const struct import *im, const struct load_request *rq, s
 	if (r < 0)
 		return r;
 	folder = path_join(scratch.path, "layout");
-	struct pull_request pull = {
-		.reference = im->reference,
-		.folder = folder,
-		.tmp = scratch.path,
-		.is_insecure = im->is_insecure,
-		.timeout_us = PULL_TIMEOUT,
-		.watch = rq->watch,
-	};
+	pull.folder = folder;
+	pull.tmp = scratch.path;
 	r = pull_fetch(&pull, err);
 	if (r < 0)
 		return r;

@@ -18,3 +18,28 @@ CREATE TABLE IF NOT EXISTS journal (
 	detail TEXT,
 	began INTEGER NOT NULL
 );
+
+-- Images: content by its fingerprint. The row comes last, when every layer is in its folder and on disk.
+CREATE TABLE IF NOT EXISTS images (
+	fingerprint TEXT PRIMARY KEY,
+	manifest TEXT NOT NULL,
+	config TEXT NOT NULL,
+	description TEXT NOT NULL DEFAULT '',
+	architecture TEXT NOT NULL DEFAULT '',
+	created INTEGER NOT NULL DEFAULT 0,
+	uploaded INTEGER NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS image_layers (
+	fingerprint TEXT NOT NULL REFERENCES images ON DELETE CASCADE,
+	position INTEGER NOT NULL,
+	diff_id TEXT NOT NULL,
+	bytes INTEGER NOT NULL,
+	PRIMARY KEY (fingerprint, position)
+);
+CREATE INDEX IF NOT EXISTS image_layers_by_diff_id ON image_layers (diff_id);
+
+CREATE TABLE IF NOT EXISTS image_aliases (
+	name TEXT PRIMARY KEY,
+	fingerprint TEXT NOT NULL REFERENCES images ON DELETE CASCADE
+);
