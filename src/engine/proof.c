@@ -82,7 +82,7 @@ AUTO_DEFINE_IN(struct proof, proof_done)
 
 static int make_bundle(const struct proof *p, struct err *err)
 {
-	char *const args[] = { "/guard", "proof", NULL };
+	AUTO(strv_free) char **args = strv_new("/guard", "proof", NULL);
 	const struct spec spec = { .hostname = "proof",
 				   .rootfs = p->rootfs,
 				   .cgroups_path = p->cgroups_path,
@@ -128,7 +128,7 @@ static int await_count(const struct proof *p, long beyond, struct err *err)
 static int run_conmon(const struct proof *p, bool is_restore, struct err *err)
 {
 	const struct tools *t = &p->engine->tools;
-	char *const flags[] = { "--tcp-established", NULL };
+	AUTO(strv_free) char **flags = strv_new("--tcp-established", NULL);
 	const struct conmon_spec spec = { .uuid = p->uuid,
 					  .name = "proof",
 					  .bundle = p->dir,

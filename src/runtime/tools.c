@@ -107,7 +107,7 @@ void tools_done(struct tools *t)
 
 void tools_version(const struct tools *t, const char *program, char *buf, size_t size)
 {
-	char *const argv[] = { (char *)program, "--version", NULL };
+	AUTO(strv_free) char **argv = strv_new(program, "--version", NULL);
 	const struct proc_spec spec = { .argv = argv, .env = t->env };
 	AUTO(strbuf_done) struct strbuf out = STRBUF_INIT;
 	const char *digits;
