@@ -32,7 +32,7 @@ static int run_one(struct job *job, void *arg, struct err *err)
 	AUTO(json_free) struct json *before_root = NULL, *after_root = NULL, *body = request_of(a);
 	autofree char *path = client_path("instances", job_name(job), "state", NULL);
 	autofree char *took = NULL, *told = NULL;
-	const struct json *before, *after;
+	const struct json *before = NULL, *after = NULL;
 	uint64_t began;
 	int r;
 
@@ -66,7 +66,7 @@ static bool is_one_of(const char *word, const char *words)
 static int names_of_all(struct cli *cli, const struct action *a, char ***ret, struct err *err)
 {
 	AUTO(json_free) struct json *root = NULL;
-	const struct json *all;
+	const struct json *all = NULL;
 	int r;
 
 	r = instance_all(cli, 1, &root, &all, err);

@@ -291,7 +291,7 @@ int client_wait(struct client *c, const char *operation, struct json **ret_root,
 {
 	AUTO(json_free) struct json *root = NULL;
 	autofree char *path = xasprintf("%s/wait?timeout=-1", operation);
-	const struct json *op;
+	const struct json *op = NULL;
 	const char *words;
 	int64_t status;
 	int r;
@@ -331,7 +331,7 @@ int client_websocket(struct client *c, const char *path, struct ws **ret, struct
 	/* A handle of its own: the connection leaves HTTP for good. */
 	AUTO(client_free) struct client *own = NULL;
 	int r = client_new(c->socket, &own, err);
-	if (r < 0)
+	if (!own)
 		return r;
 	t.c = own;
 	prepare(&t, "GET", path);

@@ -57,8 +57,8 @@ static int run(struct cli *cli, const struct args *args, struct err *err)
 {
 	AUTO(json_free) struct json *root = NULL;
 	autofree char *path = client_path("instances", args->operands[0], "check", NULL);
-	const struct json *report;
-	struct client *client;
+	const struct json *report = NULL;
+	struct client *client = NULL;
 	int r;
 
 	r = cli_client(cli, &client, err);

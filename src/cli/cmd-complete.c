@@ -110,7 +110,7 @@ static void offer_instances(struct cli *cli, const struct place *p, enum complet
 
 static int ask(struct cli *cli, const char *path, struct json **ret_root, const struct json **ret)
 {
-	struct client *client;
+	struct client *client = NULL;
 
 	return cli_client(cli, &client, NULL) < 0 ? -1 : client_get(client, path, ret_root, ret, NULL);
 }
@@ -249,7 +249,7 @@ static void offer_kind(struct cli *cli, const struct place *p, enum complete kin
 		offer_subs(p, p->command == &cmd_help ? &cli_root : p->command);
 		break;
 	case COMPLETE_WORDS:
-		offer_words(p, p->option->value);
+		offer_words(p, p->option ? p->option->value : "");
 		break;
 	case COMPLETE_NOTHING:
 		break;

@@ -44,8 +44,8 @@ static int run_get(struct cli *cli, const struct args *args, struct err *err)
 {
 	AUTO(json_free) struct json *root = NULL, *keys_root = NULL;
 	const char *key = args->operands[1], *value;
-	const struct json *instance, *keys, *row;
-	struct client *client;
+	const struct json *instance = NULL, *keys = NULL, *row = NULL;
+	struct client *client = NULL;
 	int r;
 
 	r = get_instance(cli, args->operands[0], &root, &instance, &client, err);
@@ -91,7 +91,7 @@ static void say_when(struct cli *cli, struct client *c, const struct json *insta
 	AUTO(json_free) struct json *root = NULL;
 	AUTO(strv_free) char **later = NULL;
 	autofree char *names = NULL;
-	const struct json *keys;
+	const struct json *keys = NULL;
 
 	if (json_int(json_at(instance, "/stasis/pid"), 0) == 0 && !json_get_bool(instance, "stateful", false))
 		return;
@@ -111,8 +111,8 @@ static int change(struct cli *cli, const char *name, struct json *config, const 
 {
 	AUTO(json_free) struct json *body = json_new_object(), *root = NULL;
 	autofree char *path = client_path("instances", name, NULL);
-	const struct json *instance;
-	struct client *client;
+	const struct json *instance = NULL;
+	struct client *client = NULL;
 	int r;
 
 	r = get_instance(cli, name, &root, &instance, &client, err);
@@ -194,8 +194,8 @@ static int run_show(struct cli *cli, const struct args *args, struct err *err)
 	static const struct table_column columns[] = { { "KEY", false }, { "VALUE", false }, { NULL, false } };
 	AUTO(table_free) struct table *table = table_new(columns);
 	AUTO(json_free) struct json *root = NULL;
-	const struct json *instance, *config;
-	struct client *client;
+	const struct json *instance = NULL, *config = NULL;
+	struct client *client = NULL;
 	int r;
 
 	r = get_instance(cli, args->operands[0], &root, &instance, &client, err);
@@ -250,8 +250,8 @@ static int run_keys(struct cli *cli, const struct args *args, struct err *err)
 	AUTO(table_free) struct table *table = table_new(columns);
 	AUTO(json_free) struct json *root = NULL;
 	const char *prefix = args->n_operands > 0 ? args->operands[0] : "";
-	const struct json *keys;
-	struct client *client;
+	const struct json *keys = NULL;
+	struct client *client = NULL;
 	int r;
 
 	r = cli_client(cli, &client, err);

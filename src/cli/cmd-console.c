@@ -31,7 +31,7 @@ static int show_log(struct client *c, const char *path, struct err *err)
 static void say_why_closed(struct client *c, const char *name)
 {
 	AUTO(json_free) struct json *root = NULL;
-	const struct json *instance, *code;
+	const struct json *instance = NULL, *code = NULL;
 
 	if (instance_one(c, name, &root, &instance, NULL) < 0) {
 		(void)fprintf(stderr, "%s is gone.\n", name);
@@ -50,7 +50,7 @@ static int attach(struct cli *cli, struct client *c, const char *name, const cha
 {
 	AUTO(json_free) struct json *answer = NULL, *root = NULL, *body = json_new_object();
 	struct session_spec spec = { .has_detach = isatty(STDIN_FILENO) };
-	const struct json *instance;
+	const struct json *instance = NULL;
 	int width = 80, height = 24, r;
 
 	r = instance_one(c, name, &root, &instance, err);
@@ -82,7 +82,7 @@ static int attach(struct cli *cli, struct client *c, const char *name, const cha
 static int run(struct cli *cli, const struct args *args, struct err *err)
 {
 	autofree char *path = client_path("instances", args->operands[0], "console", NULL);
-	struct client *client;
+	struct client *client = NULL;
 	int r;
 
 	r = cli_client(cli, &client, err);

@@ -19,7 +19,7 @@ static int check_saved(struct job *job, struct err *err)
 {
 	AUTO(json_free) struct json *root = NULL;
 	autofree char *size = NULL;
-	const struct json *instance;
+	const struct json *instance = NULL;
 	int r;
 
 	r = instance_one(job_client(job), job_name(job), &root, &instance, err);

@@ -99,7 +99,7 @@ static int wait_for_code(const struct waiter *w, struct err *err)
 {
 	AUTO(client_free) struct client *client = NULL;
 	AUTO(json_free) struct json *root = NULL;
-	const struct json *metadata;
+	const struct json *metadata = NULL;
 	int64_t code;
 	int r;
 
@@ -150,7 +150,7 @@ static int run(struct cli *cli, const struct args *args, struct err *err)
 	AUTO(json_free) struct json *answer = NULL, *body = json_new_object();
 	autofree char *path = client_path("instances", args->operands[0], "exec", NULL);
 	struct session_spec spec = { .has_no_input = args_has(args, "no-stdin"), .has_signals = true };
-	struct client *client;
+	struct client *client = NULL;
 	int r;
 
 	if (args_has(args, "tty") && args_has(args, "no-tty"))

@@ -59,8 +59,8 @@ static int run_list(struct cli *cli, const struct args *args, struct err *err)
 	};
 	AUTO(table_free) struct table *table = table_new(columns);
 	AUTO(json_free) struct json *root = NULL;
-	const struct json *images;
-	struct client *client;
+	const struct json *images = NULL;
+	struct client *client = NULL;
 	int r;
 
 	r = cli_client(cli, &client, err);
@@ -130,8 +130,8 @@ static int run_info(struct cli *cli, const struct args *args, struct err *err)
 {
 	AUTO(json_free) struct json *root = NULL;
 	autofree char *path = client_path("images", args->operands[0], NULL);
-	const struct json *image;
-	struct client *client;
+	const struct json *image = NULL;
+	struct client *client = NULL;
 	int r;
 
 	r = cli_client(cli, &client, err);
@@ -313,7 +313,7 @@ static const struct command cmd_delete_image = {
 static int run_alias_add(struct cli *cli, const struct args *args, struct err *err)
 {
 	AUTO(json_free) struct json *body = json_new_object();
-	struct client *client;
+	struct client *client = NULL;
 	int r;
 
 	r = cli_client(cli, &client, err);
@@ -336,7 +336,7 @@ static const struct command cmd_alias_add = {
 static int run_alias_delete(struct cli *cli, const struct args *args, struct err *err)
 {
 	autofree char *path = client_path("images", "aliases", args->operands[0], NULL);
-	struct client *client;
+	struct client *client = NULL;
 	int r;
 
 	r = cli_client(cli, &client, err);

@@ -38,7 +38,7 @@ static int info_server(struct cli *cli, struct client *c, struct err *err)
 {
 	AUTO(json_free) struct json *root = NULL;
 	AUTO(facts_free) struct facts *f = facts_new();
-	const struct json *server, *env, *checkpoint;
+	const struct json *server = NULL, *env = NULL, *checkpoint = NULL;
 	int r;
 
 	r = client_get(c, "/1.0", &root, &server, err);
@@ -172,7 +172,7 @@ static int info_instance(struct cli *cli, struct client *c, const struct args *a
 	AUTO(json_free) struct json *root = NULL;
 	autofree char *plain = client_path("instances", args->operands[0], NULL);
 	autofree char *path = xasprintf("%s?recursion=1", plain);
-	const struct json *instance;
+	const struct json *instance = NULL;
 	int r;
 
 	r = client_get(c, path, &root, &instance, err);
@@ -188,7 +188,7 @@ static int info_instance(struct cli *cli, struct client *c, const struct args *a
 
 static int run(struct cli *cli, const struct args *args, struct err *err)
 {
-	struct client *client;
+	struct client *client = NULL;
 	int r;
 
 	if (args->n_operands == 0 && args_has(args, "show-log"))

@@ -188,7 +188,7 @@ static int find_columns(const char *names, const struct column ***ret, size_t *r
 {
 	AUTO(strv_free) char **words = strv_split(names, ',');
 	AUTO(strv_free) char **known = NULL;
-	autofree const struct column **chosen = xcalloc(strv_len(words) + 1, sizeof(*chosen));
+	autofree const struct column **chosen = xcalloc(strv_len(words) + 1, sizeof(const struct column *));
 	autofree char *all = NULL;
 
 	for (size_t i = 0; i < ARRAY_SIZE(columns); i++)
@@ -293,7 +293,7 @@ static int run(struct cli *cli, const struct args *args, struct err *err)
 	const char *names = args_get(args, "columns");
 	AUTO(json_free) struct json *root = NULL;
 	autofree const struct column **chosen = NULL;
-	const struct json *all;
+	const struct json *all = NULL;
 	size_t n;
 	bool is_live = cli->format == TABLE_JSON;
 	int r;

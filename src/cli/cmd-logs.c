@@ -99,7 +99,7 @@ static int run_show(struct client *c, const struct args *args, struct show *show
 static int run(struct cli *cli, const struct args *args, struct err *err)
 {
 	struct show show = { .has_times = args_has(args, "timestamps") };
-	struct client *client;
+	struct client *client = NULL;
 	int r;
 
 	r = cli_client(cli, &client, err);

@@ -48,8 +48,8 @@ static int run_list(struct cli *cli, const struct args *args, struct err *err)
 						       { NULL, false } };
 	AUTO(table_free) struct table *table = table_new(columns);
 	AUTO(json_free) struct json *root = NULL;
-	const struct json *by_status;
-	struct client *client;
+	const struct json *by_status = NULL;
+	struct client *client = NULL;
 	int r;
 
 	r = cli_client(cli, &client, err);
@@ -83,8 +83,8 @@ static int run_show(struct cli *cli, const struct args *args, struct err *err)
 	AUTO(json_free) struct json *root = NULL;
 	autofree char *path = client_path("operations", args->operands[0], NULL);
 	autofree char *instances = NULL, *begun = NULL;
-	const struct json *op;
-	struct client *client;
+	const struct json *op = NULL;
+	struct client *client = NULL;
 	int r;
 
 	r = cli_client(cli, &client, err);
@@ -123,7 +123,7 @@ static const struct command cmd_show_operation = {
 static int run_cancel(struct cli *cli, const struct args *args, struct err *err)
 {
 	autofree char *path = client_path("operations", args->operands[0], NULL);
-	struct client *client;
+	struct client *client = NULL;
 	int r;
 
 	r = cli_client(cli, &client, err);

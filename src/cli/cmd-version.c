@@ -8,8 +8,8 @@
 
 static int ask(struct cli *cli, struct json **ret_root, const char **ret_version, struct err *err)
 {
-	const struct json *server;
-	struct client *client;
+	const struct json *server = NULL;
+	struct client *client = NULL;
 	int r;
 
 	r = cli_client(cli, &client, err);

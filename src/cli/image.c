@@ -45,7 +45,7 @@ bool image_is_reference(const char *image)
 int image_find_reference(struct client *c, const char *reference, char **ret_fingerprint, struct err *err)
 {
 	AUTO(json_free) struct json *root = NULL;
-	const struct json *images;
+	const struct json *images = NULL;
 	int r;
 
 	r = client_get(c, "/1.0/images?recursion=1", &root, &images, err);

@@ -47,7 +47,7 @@ char *instance_saved_size(const struct json *instance)
 int instance_all(struct cli *cli, int recursion, struct json **ret_root, const struct json **ret_array, struct err *err)
 {
 	autofree char *path = xasprintf("/1.0/instances?recursion=%d", recursion);
-	struct client *client;
+	struct client *client = NULL;
 	int r;
 
 	r = cli_client(cli, &client, err);

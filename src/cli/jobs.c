@@ -95,7 +95,7 @@ static bool set_operation(struct job *job, const char *operation)
 int job_wait(struct job *job, const struct json *answer, struct json **ret_root, struct err *err)
 {
 	AUTO(json_free) struct json *root = NULL;
-	const struct json *metadata;
+	const struct json *metadata = NULL;
 	const char *operation = json_get_str(answer, "operation");
 	int r;
 
@@ -210,7 +210,7 @@ static void show_progress(struct jobs *jobs, struct client *client)
 {
 	AUTO(json_free) struct json *root = NULL;
 	autofree char *operation = NULL, *label = NULL;
-	const struct json *op;
+	const struct json *op = NULL;
 
 	if (!find_running(jobs, &operation, &label))
 		return;
@@ -370,7 +370,7 @@ int jobs_run(struct cli *cli, char *const *names, int (*fn)(struct job *job, voi
 	autofree struct job *all = xcalloc(jobs.n + 1, sizeof(*all));
 	autoclose int done_fd = eventfd(0, EFD_CLOEXEC);
 	autoclose int signal_fd = -1;
-	struct client *client;
+	struct client *client = NULL;
 	sigset_t before;
 	int r;
 

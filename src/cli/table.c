@@ -181,11 +181,12 @@ static void render_aligned(const struct table *t, bool has_heads, size_t termina
 
 	for (size_t i = 0; i < t->n_columns && has_heads; i++)
 		widths[i] = text_width(t->columns[i].head);
-	for (size_t i = 0; i < t->n_cells; i++) {
-		size_t width = text_width(t->cells[i]);
+	for (size_t row = 0; row < table_rows(t); row++) {
+		for (size_t i = 0; i < t->n_columns; i++) {
+			size_t width = text_width(t->cells[row * t->n_columns + i]);
 
-		if (width > widths[i % t->n_columns])
-			widths[i % t->n_columns] = width;
+			widths[i] = width > widths[i] ? width : widths[i];
+		}
 	}
 	if (has_heads)
 		add_line(t, NULL, widths, terminal, out);

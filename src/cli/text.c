@@ -82,7 +82,7 @@ char *text_seconds(uint64_t us)
 		return xasprintf("%.2f s", s);
 	if (s < 99.5)
 		return xasprintf("%.0f s", s);
-	return xasprintf("%.0f min %.0f s", (double)((uint64_t)s / 60), (double)((uint64_t)s % 60));
+	return xasprintf("%llu min %llu s", (unsigned long long)s / 60, (unsigned long long)s % 60);
 }
 
 char *text_ms(int64_t ms)
