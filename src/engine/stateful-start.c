@@ -110,12 +110,13 @@ static int restore(struct start *s, struct err *err)
 	struct err restore_err = ERR_INIT;
 	int r, answer;
 
-	r = hook_open(s->in, on_restored, s, &hook, err);
-	if (r == 0)
-		r = thread_start(&s->verifier, "verify", verify_pages, s, err);
+	r = thread_start(&s->verifier, "verify", verify_pages, s, err);
 	if (r < 0)
 		return r;
-	s->is_verifying = true;
+	s->is_verifying = true; /* before there is a hook, whose thread joins the verifier */
+	r = hook_open(s->in, on_restored, s, &hook, err);
+	if (r < 0)
+		return r;
 	operation_progress(s->op, "restore_progress", "Restoring");
 	env = hook_env(hook, done);
 	r = container_restore(s->in, &s->saved, env, &restore_err);
