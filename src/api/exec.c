@@ -8,6 +8,7 @@
 #include "engine/exec.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 
 #include "api/decode.h"
@@ -262,6 +263,9 @@ static int run_job(struct operation *op, void *arg, struct err *err)
 		r = job->rq.has_tty ? relay_terminal(job, relay, x, err) : relay_streams(job, relay, x, err);
 	if (r >= 0)
 		r = attend(job, relay, x, op, &code, err);
+	/* Before the relay lets go of its input, and before anybody else does. */
+	if (r < 0)
+		(void)exec_signal(x, SIGKILL, NULL);
 	/* Threads of the relay end when their websockets do. */
 	if (job->session)
 		session_close(job->session, /* is_polite= */ r >= 0);

@@ -154,6 +154,7 @@ static enum MHD_Result send_reply(struct httpd *h, struct MHD_Connection *connec
 	add_header(response, MHD_HTTP_HEADER_ETAG, re->etag);
 	add_header(response, MHD_HTTP_HEADER_LOCATION, re->location);
 	add_header(response, MHD_HTTP_HEADER_ALLOW, re->allow);
+	add_header(response, MHD_HTTP_HEADER_CONNECTION, rq->is_hopeless ? "close" : NULL);
 	result = MHD_queue_response(connection, (unsigned int)re->status, response);
 	MHD_destroy_response(response);
 	return result;
@@ -199,6 +200,7 @@ static void begin(struct MHD_Connection *connection, struct request *rq, const c
 	struct request_headers headers = {
 		.content_length = header(connection, MHD_HTTP_HEADER_CONTENT_LENGTH),
 		.content_type = header(connection, MHD_HTTP_HEADER_CONTENT_TYPE),
+		.transfer_encoding = header(connection, MHD_HTTP_HEADER_TRANSFER_ENCODING),
 		.if_match = header(connection, MHD_HTTP_HEADER_IF_MATCH),
 		.alias = header(connection, "X-Stasis-alias"),
 		.connection = header(connection, MHD_HTTP_HEADER_CONNECTION),
@@ -225,6 +227,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
 	set_timeout(connection, 0);
 	if (!*rq->method) {
 		begin(connection, rq, method);
+		if (rq->is_hopeless)
+			return send_reply(h, connection, rq);
 	} else if (*upload_data_size > 0) {
 		r = request_body(rq, upload_data, *upload_data_size);
 		if (r < 0)

@@ -254,6 +254,14 @@ static void end_of_file(struct lane *l)
 	}
 }
 
+static void wait_for_end(struct relay *r)
+{
+	struct pollfd p = { .fd = r->over, .events = POLLIN };
+
+	while (poll(&p, 1, -1) < 1)
+		continue;
+}
+
 static void *input_thread(void *arg)
 {
 	AUTO(strbuf_done) struct strbuf text = STRBUF_INIT;
@@ -274,10 +282,13 @@ static void *input_thread(void *arg)
 			l->fd = -1;
 		}
 	}
+	if (!has_ended || l->kind != RELAY_PIPE) {
+		/* Half an input must not look like all of it: the process is killed before it sees an end. */
+		set_abandoned(l->relay);
+		wait_for_end(l->relay);
+	}
 	if (l->fd >= 0)
 		(void)close(l->fd);
-	if (!has_ended || l->kind != RELAY_PIPE)
-		set_abandoned(l->relay);
 	return NULL;
 }
 

@@ -96,6 +96,19 @@ static void begin_upload(struct request *rq)
 	}
 }
 
+/* Where readers could disagree on where a message ends, one of them can be made to see a second one inside it. */
+static int check_framing(struct request *rq, struct err *err)
+{
+	const struct request_headers *h = &rq->headers;
+
+	if (!h->transfer_encoding)
+		return 0;
+	if (strcasecmp(h->transfer_encoding, "chunked") == 0 && !h->content_length)
+		return 0;
+	rq->is_hopeless = true;
+	return err_set(err, -EINVAL, "Transfer-Encoding must be 'chunked', and alone");
+}
+
 /* A body that says beforehand that it is too large is not waited for. */
 static int check_length(const struct request *rq, struct err *err)
 {
@@ -118,7 +131,9 @@ void request_begin(struct request *rq, const char *method, const struct request_
 
 	rq->method = strcmp(method, "HEAD") == 0 ? "GET" : method;
 	rq->headers = *headers;
-	r = uri_parse(rq->target, &rq->uri, &err);
+	r = check_framing(rq, &err);
+	if (r >= 0)
+		r = uri_parse(rq->target, &rq->uri, &err);
 	if (r >= 0)
 		r = route_find(rq, &err);
 	if (r == -ENOTSUP) {

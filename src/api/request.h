@@ -44,7 +44,7 @@ struct api_context {
 
 /* The headers that mean something to us; borrowed from the connection, NULL where absent. */
 struct request_headers {
-	const char *content_length, *content_type;
+	const char *content_length, *content_type, *transfer_encoding;
 	const char *if_match;
 	const char *alias; /* X-Stasis-alias */
 	const char *connection, *upgrade, *ws_key, *ws_version;
@@ -74,6 +74,7 @@ struct request {
 	uint64_t started_us, body_len;
 	bool is_swallowing; /* the rest of the body is not wanted */
 	bool is_complete;   /* the body has ended */
+	bool is_hopeless;   /* nobody knows where the body ends: reply at once, and hang up */
 	int write_fd;	    /* write end of the upload */
 	struct reply reply;
 };

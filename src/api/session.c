@@ -3,6 +3,9 @@
  * session.c - the websockets of one operation
  *
  * One mutex, the registry's, guards the list and every session: all there is to guard are a few words each.
+ *
+ * A session that is over stays in the list for a while: a client that connects its last websocket when a short command
+ * has ended already is to get a clean end, not an error.
  */
 #include "api/session.h"
 
@@ -25,6 +28,7 @@
 #include "engine/operation.h"
 
 #define SECRET_LEN 32
+#define KEEP_US	   (5 * US_PER_S) /* as long as operation.c keeps an operation */
 #define GOODBYE_MS 1000
 #define SLICE_US   (100 * US_PER_MS) /* how soon a waiting thread sees a cancellation */
 
@@ -39,10 +43,11 @@ struct session_slot {
 
 struct session {
 	struct sessions *all;
-	struct list link; /* in all->list while it is published */
+	struct list link; /* in all->list while it is published, which is one of the references */
 	char uuid[UUID_SIZE];
 	int n_refs;
 	bool is_over;
+	uint64_t over_us; /* since when */
 	size_t n_slots;
 	struct session_slot slots[SESSION_MAX_SLOTS];
 };
@@ -65,13 +70,43 @@ struct sessions *sessions_new(void)
 	return all;
 }
 
+static void unref_locked(struct session *s)
+{
+	if (--s->n_refs > 0)
+		return;
+	/* The operation's thread has let go of the connections. */
+	for (size_t i = 0; i < s->n_slots; i++)
+		assert(!s->slots[i].ws);
+	s->all->n_sessions--;
+	cond_broadcast(&s->all->changed);
+	free(s);
+}
+
+static void sweep_locked(struct sessions *all)
+{
+	uint64_t now = clock_mono_us();
+
+	list_each_safe (node, &all->list) {
+		struct session *s = list_of(node, struct session, link);
+
+		if (!s->is_over || (now - s->over_us < KEEP_US && !all->is_stopping))
+			continue;
+		list_remove(&s->link);
+		unref_locked(s);
+	}
+}
+
 void sessions_free(struct sessions *all)
 {
 	if (!all)
 		return;
 	mutex_lock(&all->mutex);
-	while (all->n_sessions > 0)
+	all->is_stopping = true;
+	sweep_locked(all);
+	while (all->n_sessions > 0) {
 		cond_wait(&all->changed, &all->mutex);
+		sweep_locked(all);
+	}
 	mutex_unlock(&all->mutex);
 	cond_done(&all->changed);
 	mutex_done(&all->mutex);
@@ -130,21 +165,12 @@ struct session *session_ref(struct session *s)
 void session_unref(struct session *s)
 {
 	struct sessions *all;
-	bool is_last;
 
 	if (!s)
 		return;
 	all = s->all;
 	mutex_lock(&all->mutex);
-	is_last = --s->n_refs == 0;
-	mutex_unlock(&all->mutex);
-	if (!is_last)
-		return;
-	session_end(s);
-	free(s);
-	mutex_lock(&all->mutex);
-	all->n_sessions--;
-	cond_broadcast(&all->changed);
+	unref_locked(s);
 	mutex_unlock(&all->mutex);
 }
 
@@ -161,8 +187,10 @@ void session_publish(struct session *s, const char *uuid)
 {
 	SCOPED_LOCK(&s->all->mutex);
 
+	sweep_locked(s->all);
 	if (s->is_over)
 		return;
+	s->n_refs++;
 	(void)snprintf(s->uuid, sizeof(s->uuid), "%s", uuid);
 	list_append(&s->all->list, &s->link);
 }
@@ -219,25 +247,29 @@ int sessions_claim(struct sessions *all, const char *uuid, const char *secret, s
 	return 0;
 }
 
-static void attach_locked(struct session_slot *slot, struct upgraded **conn, int *fd)
+/* True when the session goes on: it owns both then. */
+static bool attach(struct session_slot *slot, struct upgraded *conn, struct ws *ws)
 {
+	SCOPED_LOCK(&slot->session->all->mutex);
+
 	if (slot->session->is_over)
-		return;
-	slot->ws = ws_new(TAKE_FD(*fd), /* is_client= */ false);
-	slot->conn = TAKE_PTR(*conn);
+		return false;
+	slot->ws = ws;
+	slot->conn = conn;
 	cond_broadcast(&slot->session->all->changed);
+	return true;
 }
 
 void session_attach(struct session_slot *slot, struct upgraded *conn)
 {
 	AUTO(session_unref) struct session *s = slot->session;
 	/* A websocket closes its descriptor, the library wants to close its own. */
-	autoclose int fd = fcntl(upgraded_fd(conn), F_DUPFD_CLOEXEC, 0);
+	int fd = fcntl(upgraded_fd(conn), F_DUPFD_CLOEXEC, 0);
+	struct ws *ws = fd < 0 ? NULL : ws_new(fd, /* is_client= */ false);
 
-	if (fd >= 0) {
-		SCOPED_LOCK(&s->all->mutex);
-		attach_locked(slot, &conn, &fd);
-	}
+	if (ws && attach(slot, conn, ws))
+		return;
+	ws_free(ws);
 	upgraded_free(conn);
 }
 
@@ -298,8 +330,9 @@ static void say_goodbye(struct ws *ws)
 void session_close(struct session *s, bool is_polite)
 {
 	mutex_lock(&s->all->mutex);
-	list_remove(&s->link);
 	s->is_over = true;
+	s->over_us = clock_mono_us();
+	cond_broadcast(&s->all->changed);
 	mutex_unlock(&s->all->mutex);
 	/* Nothing attaches any more, and only this thread takes away. */
 	for (size_t i = 0; i < s->n_slots; i++) {

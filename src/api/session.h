@@ -57,11 +57,13 @@ int session_wait(struct session *s, const struct operation *op, uint64_t timeout
 struct ws *session_ws(struct session *s, const char *name);
 
 /*
- * session_close() - wake whoever reads or writes; nobody can connect any more
+ * session_close() - wake whoever reads or writes
  *
+ * Who connects from now on is told good bye at once.
  * @is_polite: with a close frame, for which no other thread may be sending any more.
  */
 void session_close(struct session *s, bool is_polite);
 
-/* Lets go of the connections; no thread may use them any more. Closes first if need be. The reference remains. */
+/* Lets go of the connections; no thread may use them any more. Closes first if need be. To be called before the
+ * operation's own reference is dropped. */
 void session_end(struct session *s);

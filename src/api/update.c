@@ -91,6 +91,15 @@ static int replaced_config(const struct json *j, char ***ret, struct err *err)
 	return 0;
 }
 
+/* json_get() does not tell a null from nothing. */
+static bool has_member(const struct json *j, const char *key)
+{
+	for (struct json_iter it = json_iter(j); json_next(&it);)
+		if (strcmp(it.key, key) == 0)
+			return true;
+	return false;
+}
+
 /* PATCH: what is there with some keys set, and some (null) removed. */
 static int patched_config(char *const *now, const struct json *j, char ***ret, struct err *err)
 {
@@ -101,7 +110,7 @@ static int patched_config(char *const *now, const struct json *j, char ***ret, s
 	for (; now && *now; now++) {
 		autofree char *key = xstrndup(*now, strcspn(*now, "="));
 
-		if (!is_derived(*now) && !json_get(j, key))
+		if (!is_derived(*now) && !has_member(j, key))
 			strv_add(&merged, *now);
 	}
 	for (struct json_iter it = json_iter(j); json_next(&it);) {
