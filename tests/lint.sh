@@ -43,9 +43,10 @@ tidy() {
 	# shellcheck disable=SC2016 # expanded by the inner shell
 	find src -name '*.c' | sort | BUILD=$BUILD CLANG_TIDY=$CLANG_TIDY xargs -r -P "$(nproc)" -n 1 sh -c '
 		case $1 in */err.c) know= ;; *) know="--extra-arg-before=-include$PWD/tests/tidy.h" ;; esac
-		exec "$CLANG_TIDY" --quiet -p "$BUILD" --extra-arg=-Wno-unknown-warning-option $know "$1"' sh 2>&1 |
+		# fortified functions hide what they do with a va_list
+		exec "$CLANG_TIDY" --quiet -p "$BUILD" --extra-arg=-Wno-unknown-warning-option --extra-arg=-U_FORTIFY_SOURCE $know "$1"' sh 2>&1 |
 		grep -vE '^[0-9]+ warnings? generated'
-	return "${PIPESTATUS[1]}"
+	return "${PIPESTATUS[2]}"
 }
 
 shell() {
