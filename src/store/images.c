@@ -44,12 +44,12 @@ int images_insert(struct db *db, const struct image_row *row, struct err *err)
 	r = db_exec(db, err, "INSERT OR IGNORE INTO images (" COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?)", "sssssii",
 		    row->fingerprint, row->manifest, row->config, or_empty(row->description),
 		    or_empty(row->architecture), (int64_t)row->created_us, (int64_t)row->uploaded_us);
+	if (r == 0) /* it is there already */
+		return 0;
 	for (size_t i = 0; r >= 0 && i < row->n_layers; i++)
-		r = db_exec(db, err,
-			    "INSERT OR IGNORE INTO image_layers (fingerprint, position, diff_id, bytes)"
-			    " VALUES (?, ?, ?, ?)",
-			    "sisi", row->fingerprint, (int64_t)i, row->layers[i].diff_id,
-			    (int64_t)row->layers[i].bytes);
+		r = db_exec(
+			db, err, "INSERT INTO image_layers (fingerprint, position, diff_id, bytes) VALUES (?, ?, ?, ?)",
+			"sisi", row->fingerprint, (int64_t)i, row->layers[i].diff_id, (int64_t)row->layers[i].bytes);
 	return r < 0 ? r : db_commit(&tx, err);
 }
 
