@@ -41,6 +41,8 @@ static int run_one(struct job *job, void *arg, struct err *err)
 		return r;
 	began = clock_mono_us();
 	r = job_operation(job, "PUT", path, body, NULL, err);
+	if (r == -EIO && a->is_stateful)
+		job_hint(job, "'stasis info --show-log %s' shows how it came to that", job_name(job));
 	if (r < 0)
 		return r;
 	took = text_seconds(clock_mono_us() - began);

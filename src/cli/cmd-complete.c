@@ -249,7 +249,7 @@ static void offer_kind(struct cli *cli, const struct place *p, enum complete kin
 		offer_subs(p, p->command == &cmd_help ? &cli_root : p->command);
 		break;
 	case COMPLETE_WORDS:
-		offer_words(p, p->option ? p->option->value : "");
+		offer_words(p, p->option ? p->option->value : p->command->operands);
 		break;
 	case COMPLETE_NOTHING:
 		break;
@@ -265,6 +265,8 @@ static bool is_operand_known(const struct place *p)
 
 	if (p->is_behind || (c->max >= 0 && n >= c->max))
 		return false;
+	if (c->complete == COMPLETE_NAME_KEY || c->complete == COMPLETE_NAME_PAIR)
+		return true;
 	return n == 0 || (c->max != 2 && (c->subs || c->free_after == 0));
 }
 

@@ -93,5 +93,6 @@ const struct command cmd_completion = {
 	.group = GROUP_OTHER,
 	.min = 1,
 	.max = 1,
+	.complete = COMPLETE_WORDS,
 	.run = run,
 };

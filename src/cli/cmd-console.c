@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -10,6 +11,8 @@
 #include "cli/instance.h"
 #include "cli/session.h"
 #include "cli/term.h"
+
+enum { SETTLE_TRIES = 10 };
 
 static const struct option_row options[] = {
 	{ "show-log", 0, NULL, "print what it has shown so far, and attach to nothing" },
@@ -28,12 +31,26 @@ static int show_log(struct client *c, const char *path, struct err *err)
 	return r == -EPIPE ? CLI_OK : r;
 }
 
+/* The console closes a moment before the daemon has seen that the instance has ended. */
+static int look_once_settled(struct client *c, const char *name, struct json **ret_root, const struct json **ret)
+{
+	int r;
+
+	for (int i = 0;; i++) {
+		r = instance_one(c, name, ret_root, ret, NULL);
+		if (r < 0 || i == SETTLE_TRIES || !instance_is(*ret, "Running"))
+			return r;
+		json_free(TAKE_PTR(*ret_root));
+		clock_sleep_us(50 * US_PER_MS);
+	}
+}
+
 static void say_why_closed(struct client *c, const char *name)
 {
 	AUTO(json_free) struct json *root = NULL;
 	const struct json *instance = NULL, *code = NULL;
 
-	if (instance_one(c, name, &root, &instance, NULL) < 0) {
+	if (look_once_settled(c, name, &root, &instance) < 0) {
 		(void)fprintf(stderr, "%s is gone.\n", name);
 		return;
 	}

@@ -95,9 +95,10 @@ static void add_saved(struct facts *f, const char *name, const struct json *stat
 	if (json_type(state) != JSON_OBJECT)
 		return;
 	facts_addf(f, name, "%s of %lld process%s, saved %s (%s)", size, (long long)n, n == 1 ? "" : "es", time, ago);
+	if (!instance)
+		return; /* used: how it was made matters no more */
 	facts_addf(f, name, "memory %s, files %s, to disk %s; held still %s in all", dump, copy, sync, frozen);
-	if (instance)
-		facts_addf(f, name, "'stasis start %s' continues it", instance);
+	facts_addf(f, name, "'stasis start %s' continues it", instance);
 }
 
 static void add_usage(struct facts *f, const struct json *state)

@@ -19,6 +19,9 @@ static char *tell(const struct action *a, const struct json *before, const struc
 		return xasprintf("running (%s).", took);
 	if (a->has_stateful && !a->is_stateful)
 		return xasprintf("running, booted afresh (%s). Its saved state is gone.", took);
+	if (instance_is(after, "Frozen"))
+		return xasprintf("back where it was, and paused as it was (%s). 'stasis resume %s' lets it go on.",
+				 took, instance_name(after));
 	return xasprintf("running again where it was (%s).", took);
 }
 

@@ -88,5 +88,6 @@ void cli_complain(const char *fmt, ...)
 	strbuf_vaddf(&sb, fmt, ap);
 	va_end(ap);
 	shown = text_safe_lines(sb.s);
+	str_rtrim(shown);
 	(void)fprintf(stderr, "stasis: %s\n", shown);
 }

@@ -114,8 +114,13 @@ static int create_one(struct job *job, void *arg, struct err *err)
 	name = name ? name : c->name ? c->name : "?";
 	job_rename(job, name);
 	r = job_wait(job, answer, NULL, err);
-	if (r < 0)
-		return err_wrap(err, r, "it was created, but does not start");
+	if (r < 0) {
+		job_hint(job,
+			 "'%s' was created all the same: 'stasis info --show-log %s' tells more, 'stasis delete %s' "
+			 "removes it",
+			 name, name, name);
+		return r;
+	}
 	took = text_seconds(clock_mono_us() - began);
 	if (c->is_name_wanted)
 		(void)printf("%s\n", name);

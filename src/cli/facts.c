@@ -30,10 +30,14 @@ void facts_free(struct facts *f)
 
 void facts_add(struct facts *f, const char *name, const char *value)
 {
+	autofree char *trimmed = NULL;
+
 	if (!value || !*value)
 		return;
 	strv_add(&f->lines, name);
-	strv_take(&f->lines, text_safe(value));
+	trimmed = xstrdup(value);
+	str_rtrim(trimmed);
+	strv_take(&f->lines, text_safe(trimmed));
 }
 
 void facts_addf(struct facts *f, const char *name, const char *fmt, ...)

@@ -27,7 +27,7 @@ struct job {
 	struct json *details;  /* for --format json; an object or NULL */
 	struct client *client; /* of the thread that runs it */
 	char *operation;       /* while one runs */
-	char *told;
+	char *told, *hint;
 	struct err err;
 	int result;
 	bool is_done;
@@ -69,6 +69,18 @@ void job_detail(struct job *job, const char *key, const char *value)
 	if (!job->details)
 		job->details = json_new_object();
 	json_set_str(job->details, key, value);
+}
+
+void job_hint(struct job *job, const char *fmt, ...)
+{
+	struct strbuf sb = STRBUF_INIT;
+	va_list ap;
+
+	va_start(ap, fmt);
+	strbuf_vaddf(&sb, fmt, ap);
+	va_end(ap);
+	free(job->hint);
+	job->hint = strbuf_take(&sb);
 }
 
 void job_say(struct job *job, const char *fmt, ...)
@@ -171,6 +183,19 @@ static void *work(void *arg)
 	return NULL;
 }
 
+/* The daemon mostly names the instance itself: "there is no instance 'web'". */
+static void complain(const struct job *job)
+{
+	autofree char *quoted = xasprintf("'%s'", job->name);
+
+	if (strstr(job->err.text, quoted))
+		cli_complain("%s", job->err.text);
+	else
+		cli_complain("%s: %s", job->name, job->err.text);
+	if (job->hint)
+		cli_complain("%s", job->hint);
+}
+
 /* Prints what is done, up to the first that is not. */
 static void print_done(struct jobs *jobs)
 {
@@ -181,7 +206,7 @@ static void print_done(struct jobs *jobs)
 
 		progress_clear(&jobs->progress);
 		if (job->result < 0)
-			cli_complain("%s: %s", job->name, job->err.text);
+			complain(job);
 		else if (job->told)
 			cli_say(jobs->cli, "%s\n", job->told);
 		(void)fflush(stdout);
@@ -392,6 +417,7 @@ int jobs_run(struct cli *cli, char *const *names, int (*fn)(struct job *job, voi
 		free(all[i].operation);
 		json_free(all[i].details);
 		free(all[i].told);
+		free(all[i].hint);
 	}
 	mutex_done(&jobs.mutex);
 	(void)sigprocmask(SIG_SETMASK, &before, NULL);

@@ -39,3 +39,6 @@ void job_detail(struct job *job, const char *key, const char *value);
 
 /* What is to be told when it has worked: "web: running (0.12 s)." */
 void job_say(struct job *job, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* What helps when it has failed, told behind the failure: "'stasis info --show-log web' …". */
+void job_hint(struct job *job, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
