@@ -313,7 +313,7 @@ static void keep_exit_code(struct instance *in)
 {
 	autofree char *bundle = instance_bundle_path(in, "");
 	int code = 0;
-	bool is_known = conmon_exit_code(bundle, in->row.uuid, &code, NULL) == 0;
+	bool is_known = conmon_exit_code(bundle, &code, NULL) == 0;
 	SCOPED_LOCK(&in->engine->mutex);
 
 	in->has_exit_code = is_known;

@@ -26,13 +26,11 @@
 static char **conmon_argv(const struct tools *t, const struct conmon_spec *spec)
 {
 	autofree char *log = xasprintf("k8s-file:%s", spec->log);
-	autofree char *exit_dir = path_join(spec->bundle, "exit");
 	autofree char *pidfile = path_join(spec->bundle, "pid");
 	autofree char *own_pidfile = path_join(spec->bundle, "conmon.pid");
 	char **v = strv_new(t->conmon, "--api-version", "1", "-c", spec->uuid, "-u", spec->uuid, "-n", spec->name, "-r",
-			    t->crun, "-b", spec->bundle, "-p", pidfile, "--conmon-pidfile", own_pidfile, "--exit-dir",
-			    exit_dir, "--persist-dir", spec->bundle, "--full-attach", "-l", log, "--log-level",
-			    "warning", NULL);
+			    t->crun, "-b", spec->bundle, "-p", pidfile, "--conmon-pidfile", own_pidfile,
+			    "--persist-dir", spec->bundle, "--full-attach", "-l", log, "--log-level", "warning", NULL);
 
 	if (spec->has_tty)
 		strv_add(&v, "-t");
@@ -147,14 +145,11 @@ int conmon_start(const struct tools *t, const struct conmon_spec *spec, const st
 		 struct err *err)
 {
 	AUTO(strbuf_done) struct strbuf text = STRBUF_INIT;
-	autofree char *exit_dir = path_join(spec->bundle, "exit");
 	autoclose int sync_fd = -1;
 	int r;
 
 	conmon_clean(spec->bundle);
-	r = path_mkdirs(exit_dir, 0700, err);
-	if (r == 0)
-		r = cgroup_make(cg, CGROUP_MONITOR, err);
+	r = cgroup_make(cg, CGROUP_MONITOR, err);
 	if (r == 0)
 		r = launch(t, spec, cg, &sync_fd, err);
 	if (r == 0)
@@ -205,9 +200,9 @@ int conmon_find_init(const char *bundle, const struct cgroup *cg, pid_t *ret, st
 	return find_in_cgroup(bundle, "pid", cg, CGROUP_PAYLOAD, ret, err);
 }
 
-int conmon_exit_code(const char *bundle, const char *uuid, int *ret, struct err *err)
+int conmon_exit_code(const char *bundle, int *ret, struct err *err)
 {
-	autofree char *path = xasprintf("%s/exit/%s", bundle, uuid);
+	autofree char *path = path_join(bundle, "exit");
 	autofree char *text = NULL;
 	int r = file_read(path, 64, &text, NULL, err);
 

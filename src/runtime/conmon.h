@@ -3,7 +3,7 @@
 /*
  * conmon.h - one conmon for each container: it holds the container's stdio and exit code and outlives the daemon
  *
- * Files in the bundle folder: pid (container's init), conmon.pid, exit/UUID (exit code, written when the container has
+ * Files in the bundle folder: pid (container's init), conmon.pid, exit (exit code, written when the container has
  * ended), attach (socket), ctl (fifo for terminal sizes).
  */
 #include <stdbool.h>
@@ -40,7 +40,7 @@ int conmon_find(const char *bundle, const struct cgroup *cg, pid_t *ret, struct 
 int conmon_find_init(const char *bundle, const struct cgroup *cg, pid_t *ret, struct err *err);
 
 /* The exit code that conmon left; -ENOENT if there is none. */
-int conmon_exit_code(const char *bundle, const char *uuid, int *ret, struct err *err);
+int conmon_exit_code(const char *bundle, int *ret, struct err *err);
 
 /* Where the container's stdio goes, as crun's descriptors.json wants it: read from the crun process that conmon runs. A
  * JSON array of three strings, a heap string. */
