@@ -102,17 +102,21 @@ static int info_from_row(const struct engine *e, struct image_row *row, struct i
 	return 0;
 }
 
+static int ensure_built_in(struct engine *e, struct err *err)
+{
+	AUTO(image_row_done) struct image_row row = { 0 };
+
+	return images_find(e->db, IMAGE_BUILT_IN, &row, NULL) == -ENOENT ? image_make_built_in(e, err) : 0;
+}
+
 int image_find(struct engine *e, const char *name, struct image_info **ret, struct err *err)
 {
 	AUTO(image_row_done) struct image_row row = { 0 };
 	int r;
 
-	r = images_find(e->db, name, &row, err);
-	if (r == -ENOENT && str_eq(name, IMAGE_BUILT_IN)) {
-		r = image_make_built_in(e, err);
-		if (r == 0)
-			r = images_find(e->db, name, &row, err);
-	}
+	r = str_eq(name, IMAGE_BUILT_IN) ? ensure_built_in(e, err) : 0;
+	if (r == 0)
+		r = images_find(e->db, name, &row, err);
 	return r < 0 ? r : info_from_row(e, &row, ret, err);
 }
 

@@ -228,7 +228,7 @@ int oci_layout_open(int folder_fd, struct oci_image *image, struct err *err)
 
 	r = read_index(folder_fd, &j, err);
 	for (int i = 0; r == 0 && (i == 0 || json_get(j, "manifests")); i++) {
-		const struct json *chosen;
+		const struct json *chosen = NULL;
 		struct json *next = NULL;
 		autofree char *text = NULL;
 		struct descriptor d;
