@@ -28,6 +28,8 @@
 
 struct exec {
 	struct proc crun;
+	char *program; /* the command's first word, as the container's root sees it from the host; NULL if it is to be
+			  found in PATH */
 	int fds[3];
 	char *pidfile;
 };
@@ -112,6 +114,8 @@ int exec_start(struct engine *e, const char *instance, const struct exec_request
 	x->fds[0] = x->fds[1] = x->fds[2] = -1;
 	uuid_new(uuid);
 	x->pidfile = xasprintf("%s/c/%s/exec-%s.pid", e->settings.run_dir, info->uuid, uuid);
+	if (strchr(rq->command[0], '/'))
+		x->program = xasprintf("/proc/%d/root/%s", info->pid, rq->command[0]);
 	r = rq->has_tty ? make_terminal(x, rq, child, err) : make_pipes(x, child, err);
 	if (r == 0)
 		r = spawn(e, x, info->uuid, rq, child, err);
@@ -162,12 +166,23 @@ int exec_signal(struct exec *x, int signal, struct err *err)
 	return 0;
 }
 
+/*
+ * crun says 1 for all that it cannot start, and writes no pid file then. Shells say 126 for what is there but cannot be
+ * run, and 127 for what is not there.
+ */
+static int start_failure(const struct exec *x)
+{
+	return x->program && path_exists(x->program) ? 126 : 127;
+}
+
 int exec_wait(struct exec *x, uint64_t timeout_us, int *ret_code, struct err *err)
 {
 	int status, r = proc_wait(&x->crun, timeout_us, &status, err);
 
 	if (r > 0)
 		*ret_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	if (r > 0 && *ret_code == 1 && !path_exists(x->pidfile))
+		*ret_code = start_failure(x);
 	return r;
 }
 
@@ -183,6 +198,7 @@ void exec_free(struct exec *x)
 			(void)close(x->fds[i]);
 	(void)unlink(x->pidfile);
 	free(x->pidfile);
+	free(x->program);
 	free(x);
 }
 
