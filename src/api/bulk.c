@@ -106,6 +106,8 @@ static int bulk_run(struct operation *op, void *arg, struct err *err)
 	(void)work(b);
 	for (size_t i = 0; i < n_started; i++)
 		(void)pthread_join(threads[i], NULL);
+	/* Two that ended together may have said it in the wrong order. */
+	operation_progress(op, "instances_progress", "%zu of %zu", b->n_done, b->n_names);
 	operation_set(op, "results", TAKE_PTR(b->results));
 	if (b->n_failed > 0)
 		return err_set(err, -EIO, "%zu of %zu failed, the first: %s", b->n_failed, b->n_names, b->first_error);

@@ -161,14 +161,16 @@ static struct ws *websocket(const struct job *job, const char *name)
 	return job->session ? session_ws(job->session, name) : NULL;
 }
 
-static int relay_terminal(const struct job *job, struct relay *relay, struct exec *x, struct err *err)
+/* Copies: the session itself keeps one, to set its size. */
+static int relay_terminal(const struct job *job, struct relay *relay, const struct exec *x, struct err *err)
 {
 	autoclose int in_fd = fcntl(exec_fd(x, 0), F_DUPFD_CLOEXEC, 0);
+	autoclose int out_fd = fcntl(exec_fd(x, 0), F_DUPFD_CLOEXEC, 0);
 	int r;
 
-	if (in_fd < 0)
-		return err_sys(err, "cannot copy a descriptor");
-	r = relay_add_output(relay, exec_take_fd(x, 0), RELAY_TTY, websocket(job, "0"), err);
+	if (in_fd < 0 || out_fd < 0)
+		return err_set(err, -EMFILE, "cannot copy a descriptor");
+	r = relay_add_output(relay, TAKE_FD(out_fd), RELAY_TTY, websocket(job, "0"), err);
 	if (r < 0)
 		return r;
 	return relay_add_input(relay, TAKE_FD(in_fd), RELAY_TTY, websocket(job, "0"), err);

@@ -41,7 +41,9 @@ struct relay {
 	struct lane lanes[MAX_THREADS];
 	struct mutex mutex; /* guards what follows */
 	struct cond cond;
-	int n_outputs, n_heard; /* running; running and not hung up */
+	bool has_outputs;
+	int n_outputs; /* that run */
+	int n_heard;   /* that the client has not hung up on */
 	bool is_abandoned;
 };
 
@@ -69,7 +71,8 @@ void relay_finish(struct relay *r)
 bool relay_is_abandoned(struct relay *r)
 {
 	SCOPED_LOCK(&r->mutex);
-	return r->is_abandoned;
+	/* Seen from the one thread that adds them: when the first hangs up, there may be more to come. */
+	return r->is_abandoned || (r->has_outputs && r->n_heard == 0);
 }
 
 bool relay_wait(struct relay *r, uint64_t timeout_us)
@@ -184,10 +187,7 @@ static void *output_thread(void *arg)
 
 	SCOPED_LOCK(&r->mutex);
 	r->n_outputs--;
-	if (!is_heard) {
-		r->n_heard--;
-		r->is_abandoned |= r->n_heard == 0;
-	}
+	r->n_heard -= !is_heard;
 	cond_broadcast(&r->cond);
 	return NULL;
 }
@@ -198,6 +198,7 @@ int relay_add_output(struct relay *r, int fd, enum relay_kind kind, struct ws *t
 	int ret;
 
 	mutex_lock(&r->mutex);
+	r->has_outputs = true;
 	r->n_outputs++;
 	r->n_heard++;
 	mutex_unlock(&r->mutex);

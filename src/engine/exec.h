@@ -30,6 +30,7 @@ int exec_start(struct engine *e, const char *instance, const struct exec_request
 	       struct err *err);
 int exec_fd(const struct exec *x, int which);
 int exec_take_fd(struct exec *x, int which); /* hands it over; it is then the caller's to close */
+/* These two may be called while another thread is in exec_wait(). The terminal must not have been taken. */
 void exec_resize(struct exec *x, int width, int height);
 int exec_signal(struct exec *x, int signal, struct err *err);
 /* Waits for its end: 1 and the exit code (128+n for a signal, 127 command not found, 126 not executable), or 0 at the

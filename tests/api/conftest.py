@@ -18,7 +18,13 @@ class Server:
         self.path = str(folder / "socket")
         self.log = open(self.log_path, "w")
         self.process = subprocess.Popen([FAKE, str(folder)], stderr=self.log)
-        self.wait_for(lambda: os.path.exists(self.path), "no socket")
+        self.wait_for(self.is_answering, "no answer")
+
+    def is_answering(self):
+        try:
+            return Client(self.path).get("/").status == 200
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
 
     def wait_for(self, is_true, what, seconds=10):
         end = time.monotonic() + seconds

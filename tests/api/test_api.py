@@ -164,7 +164,7 @@ def test_patch(web):
 
 def test_bulk(api):
     for i in range(20):
-        api.launch(f"b{i}", **({"user.fake.fail": "no"} if False else {"user.fake.delay": "50ms"}))
+        api.launch(f"b{i}", **{"user.fake.delay": "50ms"})
     api.request("PATCH", "/1.0/instances/b7", {"config": {"user.fake.fail": "broken"}})
     operation = api.wait(api.request("PUT", "/1.0/instances", {"state": {"action": "stop"}}))
     assert operation["status"] == "Failure" and "1 of 20 failed" in operation["err"], operation

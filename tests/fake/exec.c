@@ -22,7 +22,7 @@
 struct exec {
 	struct proc proc;
 	int fds[3];
-	int master; /* borrowed; of a terminal, else -1 */
+	int signal_fd; /* a pidfd beside proc's, which exec_wait() closes */
 };
 
 static int open_terminal(struct exec *x, int child[3], struct err *err)
@@ -33,7 +33,6 @@ static int open_terminal(struct exec *x, int child[3], struct err *err)
 	if (x->fds[0] < 0 || grantpt(x->fds[0]) < 0 || unlockpt(x->fds[0]) < 0 ||
 	    ptsname_r(x->fds[0], name, sizeof(name)) != 0)
 		return err_sys(err, "no terminal");
-	x->master = x->fds[0];
 	for (int i = 0; i < 3; i++) {
 		child[i] = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
 		if (child[i] < 0)
@@ -77,7 +76,7 @@ int exec_start(struct engine *e, const char *instance, const struct exec_request
 	AUTO(exec_free) struct exec *x = xcalloc(1, sizeof(*x));
 	int child[3] = { -1, -1, -1 }, r;
 
-	*x = (struct exec){ .proc = PROC_NONE, .fds = { -1, -1, -1 }, .master = -1 };
+	*x = (struct exec){ .proc = PROC_NONE, .fds = { -1, -1, -1 }, .signal_fd = -1 };
 	r = rq->has_tty ? open_terminal(x, child, err) : open_pipes(x, child, err);
 	if (r >= 0 && rq->width > 0)
 		exec_resize(x, rq->width, rq->height);
@@ -88,6 +87,7 @@ int exec_start(struct engine *e, const char *instance, const struct exec_request
 			(void)close(child[i]);
 	if (r < 0)
 		return r;
+	x->signal_fd = fcntl(x->proc.pidfd, F_DUPFD_CLOEXEC, 0);
 	*ret = TAKE_PTR(x);
 	return 0;
 }
@@ -106,13 +106,13 @@ void exec_resize(struct exec *x, int width, int height)
 {
 	struct winsize ws = { .ws_col = (unsigned short)width, .ws_row = (unsigned short)height };
 
-	if (x->master >= 0)
-		(void)ioctl(x->master, TIOCSWINSZ, &ws);
+	if (x->fds[0] >= 0)
+		(void)ioctl(x->fds[0], TIOCSWINSZ, &ws);
 }
 
 int exec_signal(struct exec *x, int signal, struct err *err)
 {
-	return kill(x->proc.pid, signal) < 0 ? err_sys(err, "kill") : 0;
+	return syscall(SYS_pidfd_send_signal, x->signal_fd, signal, NULL, 0) < 0 ? err_sys(err, "cannot signal") : 0;
 }
 
 int exec_wait(struct exec *x, uint64_t timeout_us, int *ret_code, struct err *err)
@@ -132,6 +132,8 @@ void exec_free(struct exec *x)
 	for (int i = 0; i < 3; i++)
 		if (x->fds[i] >= 0)
 			(void)close(x->fds[i]);
+	if (x->signal_fd >= 0)
+		(void)close(x->signal_fd);
 	proc_done(&x->proc);
 	free(x);
 }

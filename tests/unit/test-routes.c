@@ -79,8 +79,10 @@ TEST(a_literal_comes_before_a_name)
 
 TEST(unknown_paths_and_methods_are_told_apart)
 {
-	static const char *const unknown[] = { "/1.1",	"/1.0/instance",   "/1.0/instances/a/b/c/d/e", "/2.0/containers",
-					       "/1.00", "/1.0//instances", "/1.0/instances//state" };
+	static const char *const unknown[] = {
+		"/1.1",	 "/1.0/instance",   "/1.0/instances/a/b/c/d/e", "/2.0/containers",
+		"/1.00", "/1.0//instances", "/1.0/instances//state"
+	};
 	struct request rq = { 0 };
 	autofree char *allowed = NULL;
 
