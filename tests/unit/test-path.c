@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "test.h"
@@ -309,25 +310,32 @@ TEST(a_race_of_symlinks_leads_nowhere)
 /* The same race against removal: what is outside must stay. */
 TEST(a_race_against_removal)
 {
-	autofree char *outside = folder("rmrace-outside");
+	char base[] = "/dev/shm/stasis-test.XXXXXX"; /* in memory there are more rounds a second */
+	autofree char *outside = path_join(mkdtemp(base), "outside");
 	autofree char *kept = path_join(outside, "kept");
-	autofree char *root = folder("rmrace");
+	autofree char *root = path_join(base, "root");
+	int is_ready = path_mkdirs(outside, 0700, NULL) + path_mkdirs(root, 0700, NULL);
 	autoclose int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct swapper swapper = { .dir = fd };
+	uint64_t end = clock_mono_us() + US_PER_S;
 	pthread_t t;
 
+	CHECK_INT(is_ready, 0);
 	put(outside, "kept", "x");
 	REQUIRE(pthread_create(&t, NULL, swap_always, &swapper) == 0);
-	for (int i = 0; i < 300; i++) {
-		if (mkdirat(fd, "sub", 0755) == 0)
-			(void)mkdirat(fd, "sub/x", 0755);
-		CHECK(symlinkat(outside, fd, "trap") == 0 || errno == EEXIST);
+	while (clock_mono_us() < end) {
+		/* Each round begins with a full folder and a trap, whichever of the two names they have. */
 		(void)path_remove_all_at(fd, "sub", NULL);
+		(void)path_remove_all_at(fd, "trap", NULL);
+		CHECK(symlinkat(outside, fd, "trap") == 0 || errno == EEXIST);
+		if (mkdirat(fd, "new", 0755) == 0 || errno == EEXIST)
+			(void)mkdirat(fd, "new/x", 0755);
+		(void)renameat2(fd, "new", fd, "sub", RENAME_NOREPLACE);
 	}
 	atomic_store(&swapper.is_over, true);
 	pthread_join(t, NULL);
 	CHECK(path_exists(kept));
-	CHECK_INT(path_remove_all(root, NULL), 0);
+	CHECK_INT(path_remove_all(base, NULL), 0);
 }
 
 TEST(disk_usage)
