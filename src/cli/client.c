@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include "base/clock.h"
 #include "base/json.h"
@@ -96,6 +97,8 @@ static int unreachable(const struct client *c, CURLcode code, struct err *err)
 {
 	long os_errno = 0;
 
+	if (strlen(c->socket) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
+		return err_set(err, CLIENT_EUNREACHABLE, "'%s' is too long for a unix socket (107 bytes)", c->socket);
 	if (code != CURLE_COULDNT_CONNECT)
 		return err_set(
 			err, CLIENT_EUNREACHABLE,
@@ -108,8 +111,6 @@ static int unreachable(const struct client *c, CURLcode code, struct err *err)
 			       "you may not use '%s': become root, or a member of the group stasis "
 			       "('usermod -aG stasis USER' as root, then log in again)",
 			       c->socket);
-	if (strlen(c->socket) >= 108)
-		return err_set(err, CLIENT_EUNREACHABLE, "'%s' is too long for a unix socket (107 bytes)", c->socket);
 	return err_set(err, CLIENT_EUNREACHABLE,
 		       "no daemon answers at '%s': start it with %s, or name the socket of a running one with --socket "
 		       "or STASIS_SOCKET",

@@ -92,6 +92,27 @@ static int fetch_if_needed(struct job *job, const char *image, char **ret, struc
 	return image_pull(job, image, NULL, /* is_insecure= */ false, ret, err);
 }
 
+/* "redis" alone is a name, but whoever knows other engines may have meant the image. */
+static bool is_also_image(const struct create *c, struct job *job)
+{
+	autofree char *path = c->name && !c->image ? client_path("images", "aliases", c->name, NULL) : NULL;
+
+	return path && client_call(job_client(job), "GET", path, NULL, NULL, NULL) == 0;
+}
+
+static void tell(const struct create *c, struct job *job, const char *name, const char *took)
+{
+	if (c->is_name_wanted)
+		(void)printf("%s\n", name);
+	if (!str_eq(name, "busybox") && is_also_image(c, job))
+		job_say(job, "%s: %s from the built-in busybox (%s). The image '%s' is used by 'stasis %s %s NAME'.",
+			name, c->is_started ? "running" : "created", took, name, c->args->command->name, name);
+	else if (c->is_started)
+		job_say(job, "%s: running (%s).", name, took);
+	else
+		job_say(job, "%s: created. 'stasis start %s' starts it.", name, name);
+}
+
 static int create_one(struct job *job, void *arg, struct err *err)
 {
 	const struct create *c = arg;
@@ -122,12 +143,7 @@ static int create_one(struct job *job, void *arg, struct err *err)
 		return r;
 	}
 	took = text_seconds(clock_mono_us() - began);
-	if (c->is_name_wanted)
-		(void)printf("%s\n", name);
-	if (c->is_started)
-		job_say(job, "%s: running (%s).", name, took);
-	else
-		job_say(job, "%s: created. 'stasis start %s' starts it.", name, name);
+	tell(c, job, name, took);
 	return 0;
 }
 
