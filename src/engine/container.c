@@ -23,7 +23,6 @@
 #include "engine/state.h"
 #include "image/rootfs.h"
 #include "runtime/conmon.h"
-#include "runtime/criu.h"
 #include "runtime/crun.h"
 #include "runtime/freezer.h"
 #include "runtime/netns.h"
@@ -376,18 +375,4 @@ int container_adopt(struct instance *in, struct err *err)
 	if (freezer_is_frozen(&in->cg))
 		instance_set_status(in, INSTANCE_FROZEN);
 	return 1;
-}
-
-int container_keep_log(const struct instance *in, const char *log, const char *kind, char *buf, size_t size)
-{
-	char when[CLOCK_RFC3339_SIZE];
-	autofree char *name = xasprintf("checkpoint_%s_%s.log", kind, clock_rfc3339(clock_real_us(), when));
-	autofree char *to = instance_log_path(in, name);
-	autoclose int from_fd = open(log, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), to_fd = -1;
-
-	if (from_fd >= 0)
-		to_fd = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (to_fd >= 0)
-		(void)file_copy(from_fd, to_fd, NULL);
-	return criu_explain(log, buf, size);
 }

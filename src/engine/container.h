@@ -38,7 +38,3 @@ int container_adopt(struct instance *in, struct err *err);
 /* Where its stdio goes (descriptors.json), noted when it was created or continued; a heap string. */
 int container_stdio(const struct instance *in, char **ret, struct err *err);
 int container_note_stdio(const struct instance *in, const char *stdio, struct err *err);
-
-/* Keeps CRIU's log of this run in the log folder as checkpoint_<kind>_<time>.log, writes its meaning to @buf; 1 if the
- * log held an error. */
-int container_keep_log(const struct instance *in, const char *log, const char *kind, char *buf, size_t size);

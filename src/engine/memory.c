@@ -12,7 +12,7 @@
 #include "base/str.h"
 #include "base/strv.h"
 #include "engine/config.h"
-#include "engine/container.h"
+#include "engine/logs.h"
 #include "engine/state.h"
 #include "runtime/crun.h"
 
@@ -94,7 +94,7 @@ int memory_dump(struct memory *m, struct instance *in, const struct hook *hook, 
 	int r, has_error;
 
 	r = crun_checkpoint(&in->engine->tools, in->row.uuid, &cp, &in->cg, err);
-	has_error = container_keep_log(in, log, "dump", meaning, sizeof(meaning));
+	has_error = logs_keep_criu(in, log, "dump", meaning, sizeof(meaning));
 	if (r == -EIO && has_error)
 		return err_set(err, r, "%s", meaning);
 	return r;

@@ -199,6 +199,7 @@ static char *manifest_text(const struct instance *in, const struct saved_facts *
 	json_set_bool(m, "file_locks", facts->file_locks);
 	json_set_int(m, "processes", info->processes);
 	json_set_int(m, "bytes", (int64_t)info->bytes);
+	json_set(m, "affinity", json_copy(facts->affinity));
 	json_set(m, "phases", phases(info, facts));
 	json_set(m, "files", files);
 	return json_print(m, JSON_PRETTY);

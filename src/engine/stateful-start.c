@@ -13,17 +13,20 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/path.h"
 #include "base/str.h"
 #include "base/strv.h"
 #include "engine/container.h"
 #include "engine/hook.h"
 #include "engine/host.h"
+#include "engine/logs.h"
 #include "engine/operation.h"
 #include "engine/saved.h"
 #include "engine/state.h"
 #include "engine/stateful.h"
 #include "engine/watch.h"
+#include "runtime/affinity.h"
 #include "runtime/conmon.h"
 #include "runtime/freezer.h"
 #include "store/journal.h"
@@ -85,6 +88,8 @@ static int on_restored(const char *action, struct hook *hook, void *ctx, struct 
 		r = conmon_stdio_of_runtime(bundle, &s->in->cg, &stdio, err);
 	if (r == 0)
 		r = container_note_stdio(s->in, stdio, err);
+	if (r == 0)
+		r = affinity_apply(&s->in->cg, json_get(s->saved.manifest, "affinity"), err);
 	if (r == 0 && s->saved.was_paused)
 		r = file_poke(freeze, "1", err);
 	if (r == 0)
@@ -141,17 +146,21 @@ static int put_spec_back(const struct instance *in, struct err *err)
 	return r < 0 ? r : file_write_whole(to, text, len, 0600, err);
 }
 
-static void explain(struct start *s, struct err *err, int r)
+/* Keeps CRIU's log; a failure is put into its words. */
+static int conclude(struct start *s, int r, struct err *err)
 {
 	autofree char *log = instance_bundle_path(s->in, "restore.log");
 	char meaning[480];
+	int has_error = logs_keep_criu(s->in, log, "restore", meaning, sizeof(meaning));
 
-	if (container_keep_log(s->in, log, "restore", meaning, sizeof(meaning)) && r == -EIO && err)
+	if (r >= 0)
+		return r;
+	if (r == -EIO && has_error)
 		(void)err_set(err, r, "%s", meaning);
-	(void)err_wrap(err, r,
-		       s->is_committed
-			       ? "the container was continued and then failed"
-			       : "cannot continue from the saved state (it is kept, start again or use --stateless)");
+	return err_wrap(err, r,
+			s->is_committed
+				? "the container was continued and then failed"
+				: "cannot continue from the saved state (it is kept; start again, or use --stateless)");
 }
 
 static void prove_later(struct instance *in)
@@ -177,10 +186,7 @@ static int run_restore(struct start *s, struct err *err)
 	if (r < 0)
 		return r;
 	FAULT("restore.mounted", err);
-	r = restore(s, err);
-	if (r < 0)
-		explain(s, err, r);
-	return r;
+	return conclude(s, restore(s, err), err);
 }
 
 int stateful_start(struct instance *in, struct operation *op, struct err *err)

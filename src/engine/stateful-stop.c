@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
@@ -26,6 +27,7 @@
 #include "engine/state.h"
 #include "engine/stateful.h"
 #include "engine/window.h"
+#include "runtime/affinity.h"
 #include "runtime/freezer.h"
 #include "runtime/preflight.h"
 #include "store/journal.h"
@@ -39,6 +41,7 @@ struct stop {
 	struct saved_facts facts;
 	struct saved_state_info info;
 	char *stdio;
+	struct json *affinity;
 	uint64_t dump_began_us;
 	bool is_committed;
 };
@@ -47,6 +50,7 @@ static void stop_done(struct stop *s)
 {
 	memory_done(&s->memory);
 	free(s->stdio);
+	json_free(s->affinity);
 }
 AUTO_DEFINE_IN(struct stop, stop_done)
 
@@ -68,9 +72,12 @@ static int prepare(struct stop *s, struct err *err)
 		return err_set(err, -EINVAL, "it cannot be saved now: %s", obstacle);
 	r = container_stdio(s->in, &s->stdio, err);
 	if (r == 0)
+		r = affinity_read(&s->in->cg, &s->affinity, err);
+	if (r == 0)
 		r = saved_begin(s->in, err);
 	if (r == 0)
 		r = memory_prepare(&s->memory, s->in, images, report.memory_bytes, err);
+	s->facts.affinity = s->affinity;
 	s->facts.processes = report.processes;
 	s->facts.has_tty = config_get_bool(s->in->row.config, "console.tty");
 	s->facts.tcp_established = str_eq(config_get(s->in->row.config, "checkpoint.tcp"), "keep");
