@@ -6,6 +6,7 @@
  * layer store keeps a sweep from taking layers that no row names yet; a failure or a crash leaves layers for the next
  * sweep.
  */
+#include <assert.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -119,33 +120,43 @@ struct import {
 	bool is_insecure;
 };
 
-static int run_import(struct engine *e, const struct import *im, const struct naming *naming, struct operation *op,
-		      char **ret_fingerprint, struct err *err)
+static int load_and_record(struct engine *e, const struct import *im, const struct naming *naming, struct operation *op,
+			   char **ret_fingerprint, struct err *err)
 {
 	struct image_watch watch = { tick, op };
 	struct load_request rq = { .state_dir = e->settings.state_dir, .watch = &watch };
 	AUTO(loaded_free) struct loaded *l = NULL;
 	autofree char *description = NULL;
 	struct naming named = *naming;
+	int r;
+
+	r = im->load(im, &rq, &l, &description, err);
+	if (r < 0)
+		return r;
+	assert(l);
+	if (description)
+		named.description = description;
+	r = record(e, l, &named, op, err);
+	if (r == 0 && ret_fingerprint)
+		*ret_fingerprint = xstrdup(l->image->fingerprint);
+	return r;
+}
+
+static int run_import(struct engine *e, const struct import *im, const struct naming *naming, struct operation *op,
+		      char **ret_fingerprint, struct err *err)
+{
 	autoclose int lock = -1;
 	int r;
 
 	r = layer_lock_shared(e->settings.state_dir, &lock, err);
-	if (r == 0)
-		r = im->load(im, &rq, &l, &description, err);
-	if (description)
-		named.description = description;
-	if (r == 0)
-		r = record(e, l, &named, op, err);
-	if (r < 0) {
-		auto_close(&lock);
-		lock = -1;
-		(void)image_sweep_layers(e, NULL); /* what was unpacked for nothing */
+	if (r < 0)
 		return r;
+	r = load_and_record(e, im, naming, op, ret_fingerprint, err);
+	if (r < 0) {
+		(void)close(TAKE_FD(lock));
+		(void)image_sweep_layers(e, NULL); /* what was unpacked for nothing */
 	}
-	if (ret_fingerprint)
-		*ret_fingerprint = xstrdup(l->image->fingerprint);
-	return 0;
+	return r;
 }
 
 static int load_file(const struct import *im, const struct load_request *rq, struct loaded **ret,

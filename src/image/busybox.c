@@ -181,7 +181,7 @@ static int write_tar(int fd, int busybox_fd, char *const *applets, struct err *e
 		r = add_tree(wr, err);
 	if (r == 0)
 		r = add_program(wr, "bin/busybox", busybox_fd, err);
-	for (size_t i = 0; r == 0 && applets[i]; i++)
+	for (size_t i = 0; r == 0 && applets && applets[i]; i++)
 		r = add_link(wr, applets[i], "/bin/busybox", err);
 	return r < 0 ? r : archive_writer_finish(wr, err);
 }

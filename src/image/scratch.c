@@ -3,12 +3,15 @@
 #include "image/scratch.h"
 
 #include <dirent.h>
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
 
 #define PREFIX "image-"
+#define SWEPT  PREFIX "swept-"
 
 int scratch_make(struct scratch *s, const char *state_dir, struct err *err)
 {
@@ -40,6 +43,18 @@ static void dir_close(DIR *dir)
 }
 AUTO_DEFINE(DIR *, dir_close)
 
+/* A program that outlived the daemon may still be filling it: under another name it does not find it any more. */
+static int sweep_one(int dir_fd, const char *name, struct err *err)
+{
+	autofree char *swept = xasprintf(SWEPT "%s", name);
+
+	if (str_after(name, SWEPT))
+		return path_remove_all_at(dir_fd, name, err);
+	if (renameat(dir_fd, name, dir_fd, swept) < 0)
+		return err_sys(err, "%s", name);
+	return path_remove_all_at(dir_fd, swept, err);
+}
+
 int scratch_sweep(const char *state_dir, struct err *err)
 {
 	autofree char *tmp = path_join(state_dir, "tmp");
@@ -52,7 +67,7 @@ int scratch_sweep(const char *state_dir, struct err *err)
 	while ((e = readdir(dir))) {
 		if (!str_after(e->d_name, PREFIX))
 			continue;
-		r = path_remove_all_at(dirfd(dir), e->d_name, err);
+		r = sweep_one(dirfd(dir), e->d_name, err);
 		if (r < 0)
 			return err_wrap(err, r, "%s", tmp);
 	}
