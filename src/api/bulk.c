@@ -140,7 +140,7 @@ int put_instances(struct request *rq, struct reply *ret, struct err *err)
 	AUTO(instance_list_free) struct instance_info **list = NULL;
 	AUTO(strv_free) char **names = NULL;
 	struct operation_spec spec = { .may_cancel = true, .run = bulk_run, .free_arg = bulk_free };
-	struct state_request state;
+	struct state_request state = { 0 };
 	struct operation *op;
 	struct bulk *b;
 	int r;

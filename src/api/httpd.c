@@ -163,14 +163,9 @@ static enum MHD_Result send_reply(struct httpd *h, struct MHD_Connection *connec
 /* How long the client may take to read; a follower of a log may go for a walk. */
 static unsigned int reply_idle_s(const struct reply *re)
 {
-	switch (re->kind) {
-	case REPLY_FILE:
-		return HTTPD_FILE_IDLE_S;
-	case REPLY_PIPE:
+	if (re->kind == REPLY_PIPE)
 		return 0;
-	default:
-		return HTTPD_IDLE_S;
-	}
+	return re->kind == REPLY_FILE ? HTTPD_FILE_IDLE_S : HTTPD_IDLE_S;
 }
 
 /* ---- requests ---------------------------------------------------------------------------------------------------- */

@@ -169,7 +169,7 @@ int request_body(struct request *rq, const void *data, size_t len)
 	bool is_upload = rq->route && wants_stream(rq);
 
 	rq->body_len += len;
-	if (rq->is_swallowing)
+	if (rq->is_swallowing || !rq->route)
 		return rq->body_len > (is_upload ? REQUEST_MAX_REFUSED : REQUEST_MAX_SWALLOW) ? -EFBIG : 0;
 	if (is_upload)
 		return body_upload(rq, data, len);
@@ -227,7 +227,7 @@ void request_end(struct request *rq)
 		end_upload(rq);
 		return;
 	}
-	if (rq->reply.kind != REPLY_NONE)
+	if (rq->reply.kind != REPLY_NONE || !rq->route)
 		return;
 	if (rq->route->body != BODY_NONE) {
 		r = parse_json(rq, &err);

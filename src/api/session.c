@@ -260,23 +260,23 @@ static bool attach(struct session_slot *slot, struct upgraded *conn, struct ws *
 	return true;
 }
 
-void session_attach(struct session_slot *slot, struct upgraded *conn)
-{
-	AUTO(session_unref) struct session *s = slot->session;
-	/* A websocket closes its descriptor, the library wants to close its own. */
-	int fd = fcntl(upgraded_fd(conn), F_DUPFD_CLOEXEC, 0);
-	struct ws *ws = fd < 0 ? NULL : ws_new(fd, /* is_client= */ false);
-
-	if (ws && attach(slot, conn, ws))
-		return;
-	ws_free(ws);
-	upgraded_free(conn);
-}
-
 void session_slot_drop(struct session_slot *slot)
 {
 	if (slot)
 		session_unref(slot->session);
+}
+
+void session_attach(struct session_slot *slot, struct upgraded *conn)
+{
+	/* A websocket closes its descriptor, the library wants to close its own. */
+	int fd = fcntl(upgraded_fd(conn), F_DUPFD_CLOEXEC, 0);
+	struct ws *ws = fd < 0 ? NULL : ws_new(fd, /* is_client= */ false);
+
+	if (!ws || !attach(slot, conn, ws)) {
+		ws_free(ws);
+		upgraded_free(conn);
+	}
+	session_slot_drop(slot);
 }
 
 static bool is_connected_locked(const struct session *s)

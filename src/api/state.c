@@ -144,7 +144,7 @@ int put_state(struct request *rq, struct reply *ret, struct err *err)
 {
 	AUTO(strv_free) char **names = NULL;
 	struct operation_spec spec = { .run = run_job, .free_arg = free_job };
-	struct state_request state;
+	struct state_request state = { 0 };
 	struct operation *op;
 	struct instance *in;
 	struct job *job;

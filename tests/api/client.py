@@ -142,12 +142,12 @@ class Websocket:
 
     def read(self):
         """All binary data until the end of file."""
-        data = b""
+        data = bytearray()
         while True:
             opcode, piece = self.recv()
             if opcode != BINARY:
                 assert (opcode, piece) == (TEXT, b"") or opcode == CLOSE, (opcode, piece)
-                return data
+                return bytes(data)
             data += piece
 
     def read_until(self, what):
