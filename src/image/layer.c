@@ -62,25 +62,6 @@ static int check_sums(const struct layer_spec *spec, const struct archive_sums *
 	return 0;
 }
 
-/* The layer is there; the blob has to be what it says all the same. */
-static int reuse(int fd, const struct layer_spec *spec, struct layer_result *ret, struct err *err)
-{
-	char digest[DIGEST_HEX_SIZE];
-	uint64_t size;
-	int r;
-
-	if (spec->digest) {
-		r = digest_of_fd(fd, digest, &size, err);
-		if (r == 0)
-			r = check_blob(spec, digest, size, err);
-		if (r < 0)
-			return r;
-	}
-	*ret = (struct layer_result){ 0 };
-	memcpy(ret->diff_id, spec->diff_id, DIGEST_HEX_SIZE);
-	return 0;
-}
-
 /* An unpacker that stumbles over a blob which is not what it should be has found that out the hard way: say so. */
 static int unpack_error(int fd, const struct layer_spec *spec, int code, struct err *err)
 {
@@ -90,6 +71,36 @@ static int unpack_error(int fd, const struct layer_spec *spec, int code, struct 
 	if (code != -EINVAL || !spec->digest || digest_of_fd(fd, digest, &size, NULL) < 0)
 		return code;
 	return check_blob(spec, digest, size, err) < 0 ? -EINVAL : code;
+}
+
+static struct archive_limits limits_of(const struct layer_spec *spec)
+{
+	static const struct archive_limits defaults = ARCHIVE_LIMITS_DEFAULT;
+
+	return spec->limits ? *spec->limits : defaults;
+}
+
+/* The layer is there; the blob has to be what it says all the same. */
+static int reuse(int fd, const struct layer_spec *spec, struct layer_result *ret, struct err *err)
+{
+	AUTO(archive_reader_free) struct archive_reader *rd = NULL;
+	struct archive_limits limits = limits_of(spec);
+	struct archive_sums sums;
+	int r;
+
+	if (lseek(fd, 0, SEEK_SET) < 0)
+		return err_sys(err, "cannot read it");
+	r = archive_reader_open(fd, &limits, &rd, err);
+	if (r == 0)
+		r = archive_reader_finish(rd, &sums, err);
+	if (r < 0)
+		return unpack_error(fd, spec, r, err);
+	r = check_sums(spec, &sums, err);
+	if (r < 0)
+		return r;
+	*ret = (struct layer_result){ .plain_bytes = sums.plain_bytes };
+	memcpy(ret->diff_id, spec->diff_id, DIGEST_HEX_SIZE);
+	return 0;
 }
 
 /* Gives the finished @tree its name: 1, or 0 when somebody else was quicker. */
@@ -114,7 +125,7 @@ static int import_new(const char *state_dir, int fd, const struct layer_spec *sp
 		      struct err *err)
 {
 	struct unpack_options options = {
-		.limits = ARCHIVE_LIMITS_DEFAULT, .is_layer = true, .what = spec->what, .watch = spec->watch
+		.limits = limits_of(spec), .is_layer = true, .what = spec->what, .watch = spec->watch
 	};
 	AUTO(scratch_done) struct scratch scratch = { 0 };
 	struct unpack_result unpacked = { 0 };
@@ -122,8 +133,6 @@ static int import_new(const char *state_dir, int fd, const struct layer_spec *sp
 	autoclose int tree_fd = -1;
 	int r;
 
-	if (spec->limits)
-		options.limits = *spec->limits;
 	r = scratch_make(&scratch, state_dir, err);
 	if (r < 0)
 		return r;

@@ -29,7 +29,7 @@ struct layer_result {
 	char diff_id[DIGEST_HEX_SIZE];
 	bool is_new;
 	uint64_t bytes;	      /* of data in it; 0 where it was not unpacked just now */
-	uint64_t plain_bytes; /* length of the plain tar; likewise */
+	uint64_t plain_bytes; /* length of the plain tar */
 };
 
 /* Verifies the blob in @fd (a file, read from its beginning) and makes sure that its layer is in the store. */

@@ -252,6 +252,26 @@ TEST(a_known_layer_is_verified_too)
 	CHECK_INT(n_entries(dir, "layers"), 2);
 }
 
+/* The manifest names another layer's blob under a diff id that is in the store. */
+TEST(a_known_diff_id_is_no_password)
+{
+	autofree char *dir = state("lie-state"), *other = NULL;
+	AUTO(loaded_free) struct loaded *l = NULL;
+	AUTO(loaded_free) struct loaded *again = NULL;
+	AUTO(layout_done) struct layout lay;
+	struct err err = ERR_INIT;
+
+	NEEDS_ROOT();
+	two_layers(&lay, "lie");
+	layout_write_docker(&lay, NULL);
+	CHECK_INT(load_layout(dir, &lay, &l, NULL), 0);
+	other = path_join(lay.folder, "layer-1/layer.tar");
+	CHECK_INT(file_write_whole(other, lay.layers[0].s, lay.layers[0].len, 0644, NULL), 0);
+	CHECK_INT(load_layout(dir, &lay, &again, &err), -EINVAL);
+	CHECK(strstr(err.text, "layer 2 of 2: damaged: its diff id is"));
+	CHECK_INT(n_entries(dir, "layers"), 2);
+}
+
 struct racer {
 	const char *state_dir;
 	const struct layout *layout;
