@@ -54,7 +54,8 @@ static const char zsh[] = "#compdef stasis\n"
 			  "\tcompadd -l -d shut_shown -a shut\n"
 			  "\tcompadd -l -S '' -d open_shown -a open\n"
 			  "}\n"
-			  "compdef _stasis stasis\n";
+			  "# as a file of fpath this is the function itself; else it is only announced\n"
+			  "if [[ $funcstack[1] == _stasis ]]; then _stasis; else compdef _stasis stasis; fi\n";
 
 static const char fish[] = "# fish completion for stasis, made by 'stasis completion fish'\n"
 			   "function __stasis_complete\n"
