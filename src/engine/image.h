@@ -44,7 +44,8 @@ AUTO_DEFINE(struct image_info **, image_list_free)
  * the heap string. The path is opened by the daemon. */
 int image_import(struct engine *e, const char *path, const char *alias, struct operation *op, char **ret_fingerprint,
 		 struct err *err);
-/* Imports from a stream (an upload). */
+/* Imports from a stream (an upload). A client that goes away cancels @op before the stream ends: then nothing is kept,
+ * however whole it looks. */
 int image_import_fd(struct engine *e, int fd, const char *alias, struct operation *op, char **ret_fingerprint,
 		    struct err *err);
 /* Pulls by skopeo: "docker://host/name:tag", "oci:…", "docker-archive:…". @is_insecure: plain HTTP or unknown
