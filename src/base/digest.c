@@ -273,7 +273,8 @@ static int write_sparse(int fd, const char *buf, size_t len, uint64_t at, struct
 	return write_at(fd, buf + from, len - from, at + from, err);
 }
 
-static int copy_chunks(struct relay *rl, int from, int to, uint64_t *ret_size, struct err *err)
+static int copy_chunks(struct relay *rl, int from, int to, const struct digest_watch *watch, uint64_t *ret_size,
+		       struct err *err)
 {
 	uint64_t size = 0, flushed = 0;
 	ssize_t n;
@@ -296,6 +297,8 @@ static int copy_chunks(struct relay *rl, int from, int to, uint64_t *ret_size, s
 			/* A wish: a file system that has no such thing is left to fsync. */
 			(void)sync_file_range(to, (off_t)flushed, (off_t)(size - flushed), SYNC_FILE_RANGE_WRITE);
 			flushed = size;
+			if (watch && !watch->tell(size, watch->ctx))
+				return err_set(err, -ECANCELED, "cancelled");
 		}
 	}
 	if (ftruncate(to, (off_t)size) < 0) /* a hole at the end */
@@ -304,7 +307,8 @@ static int copy_chunks(struct relay *rl, int from, int to, uint64_t *ret_size, s
 	return 0;
 }
 
-int digest_copy(int from, int to, char out[DIGEST_HEX_SIZE], uint64_t *ret_size, struct err *err)
+int digest_copy(int from, int to, const struct digest_watch *watch, char out[DIGEST_HEX_SIZE], uint64_t *ret_size,
+		struct err *err)
 {
 	AUTO(relay_done) struct relay rl = { 0 };
 	struct stat st;
@@ -314,7 +318,7 @@ int digest_copy(int from, int to, char out[DIGEST_HEX_SIZE], uint64_t *ret_size,
 	if (fstat(from, &st) < 0)
 		return err_sys(err, "stat");
 	relay_init(&rl, st.st_size >= WORTH_THREAD);
-	r = copy_chunks(&rl, from, to, &size, err);
+	r = copy_chunks(&rl, from, to, watch, &size, err);
 	relay_finish(&rl);
 	if (r < 0)
 		return r;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* digest.h - SHA-256 (GnuTLS, which uses the processor's SHA instructions) */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,8 +23,13 @@ int digest_of_fd(int fd, char out[DIGEST_HEX_SIZE], uint64_t *ret_size,
 
 /* Copies all of @from (a file, from its start) into the empty file @to and computes the digest of what was read, in one
  * pass; starts write-back as it goes (sync_file_range) so that a later fsync has little left. Zero pages of 4 KiB are
- * left as holes. */
-int digest_copy(int from, int to, char out[DIGEST_HEX_SIZE], uint64_t *ret_size, struct err *err);
+ * left as holes. @watch (may be NULL) is told every 8 MiB how many bytes are done and may cancel. */
+struct digest_watch {
+	bool (*tell)(uint64_t done, void *ctx); /* false: -ECANCELED */
+	void *ctx;
+};
+int digest_copy(int from, int to, const struct digest_watch *watch, char out[DIGEST_HEX_SIZE], uint64_t *ret_size,
+		struct err *err);
 
 int digest_is_hex(const char *s); /* 1 if @s is 64 lower-case hex digits, else 0 */
 

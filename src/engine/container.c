@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/proc.h"
@@ -197,25 +198,44 @@ static int watch_conmon(struct instance *in, pid_t init, struct err *err)
 	return 0;
 }
 
-int container_note_stdio(const struct instance *in, const char *stdio, struct err *err)
+void container_stdio_done(struct container_stdio *s)
 {
-	autofree char *path = instance_bundle_path(in, "stdio");
-
-	return file_write_whole(path, stdio, strlen(stdio), 0600, err);
+	free(s->descriptors);
+	*s = (struct container_stdio){ 0 };
 }
 
-int container_stdio(const struct instance *in, char **ret, struct err *err)
+int container_note_stdio(const struct instance *in, const struct container_stdio *stdio, struct err *err)
 {
-	autofree char *path = instance_bundle_path(in, "stdio");
+	autofree char *path = instance_bundle_path(in, "stdio"), *text = NULL;
+	AUTO(json_free) struct json *o = json_new_object();
 
-	return file_read(path, STDIO_MAX, ret, NULL, err);
+	json_set_str(o, "descriptors", stdio->descriptors);
+	json_set_bool(o, "tty", stdio->has_tty);
+	json_set_bool(o, "stdin", stdio->has_stdin);
+	text = json_print(o, JSON_COMPACT);
+	return file_write_whole(path, text, strlen(text), 0600, err);
+}
+
+int container_read_stdio(const char *bundle, struct container_stdio *ret, struct err *err)
+{
+	autofree char *path = path_join(bundle, "stdio");
+	AUTO(json_free) struct json *o = NULL;
+	int r = json_parse_file(path, STDIO_MAX, &o, err);
+
+	if (r < 0)
+		return r;
+	*ret = (struct container_stdio){ .descriptors = xstrdup_null(json_get_str(o, "descriptors")),
+					 .has_tty = json_get_bool(o, "tty", false),
+					 .has_stdin = json_get_bool(o, "stdin", false) };
+	return ret->descriptors ? 0 : err_set(err, -EPROTO, "'%s' says nothing of descriptors", path);
 }
 
 int container_create(struct instance *in, struct err *err)
 {
 	autofree char *bundle = instance_bundle_path(in, ""), *log = instance_log_path(in, "output.log");
-	autofree char *stdio = NULL;
 	struct conmon_spec spec = conmon_spec_of(in, bundle, log);
+	AUTO(container_stdio_done)
+	struct container_stdio stdio = { .has_tty = spec.has_tty, .has_stdin = spec.has_stdin };
 	pid_t init;
 	int r;
 
@@ -223,9 +243,9 @@ int container_create(struct instance *in, struct err *err)
 	if (r == 0)
 		r = conmon_start(&in->engine->tools, &spec, &in->cg, &init, err);
 	if (r == 0)
-		r = crun_stdio_of_created(in->engine->settings.run_dir, in->row.uuid, &stdio, err);
+		r = crun_stdio_of_created(in->engine->settings.run_dir, in->row.uuid, &stdio.descriptors, err);
 	if (r == 0)
-		r = container_note_stdio(in, stdio, err);
+		r = container_note_stdio(in, &stdio, err);
 	if (r < 0)
 		return r;
 	FAULT("start.created", err);
@@ -258,6 +278,7 @@ int container_restore(struct instance *in, const struct saved *saved, char *cons
 		strv_add(&flags, "--file-locks");
 	spec.env = env;
 	spec.has_tty = saved->has_tty;
+	spec.has_stdin = saved->has_stdin;
 	spec.restore_from = images;
 	spec.restore_flags = flags;
 	spec.timeout_us = in->engine->settings.restore_us;
@@ -286,8 +307,10 @@ void container_teardown(struct instance *in, bool keep_network)
 
 	if (cgroup_remove(&in->cg, CGROUP_ALL, &err) < 0)
 		instance_note(in, "%s", err.text);
-	if (path_exists(crun_state))
+	if (path_exists(crun_state)) {
 		(void)crun_delete(&in->engine->tools, in->row.uuid, NULL);
+		(void)path_remove_all(crun_state, NULL); /* where crun itself is broken */
+	}
 	unmount_leftover(bundle);
 	if (rootfs_is_mounted(rootfs, NULL) == 1 && rootfs_unmount(rootfs, /* is_lazy= */ true, &err) < 0)
 		instance_note(in, "%s", err.text);

@@ -3,6 +3,7 @@
 /* container.h - the running side of a claimed instance: what it stands on, how it begins and how it ends */
 #include <stdbool.h>
 
+#include "base/auto.h"
 #include "base/err.h"
 #include "engine/instance.h"
 
@@ -35,6 +36,13 @@ bool container_conmon_has_ended(const struct instance *in);
 /* At start-up: finds the running container of a daemon that is gone. 1 adopted, 0 there is none. */
 int container_adopt(struct instance *in, struct err *err);
 
-/* Where its stdio goes (descriptors.json), noted when it was created or continued; a heap string. */
-int container_stdio(const struct instance *in, char **ret, struct err *err);
-int container_note_stdio(const struct instance *in, const char *stdio, struct err *err);
+/* What its stdio is, noted when it was created or continued: its configuration may have changed since. */
+struct container_stdio {
+	char *descriptors; /* where it goes, as CRIU's descriptors.json wants it */
+	bool has_tty, has_stdin;
+};
+void container_stdio_done(struct container_stdio *s);
+AUTO_DEFINE_IN(struct container_stdio, container_stdio_done)
+int container_note_stdio(const struct instance *in, const struct container_stdio *stdio, struct err *err);
+/* @bundle: the instance's bundle folder. */
+int container_read_stdio(const char *bundle, struct container_stdio *ret, struct err *err);

@@ -21,7 +21,7 @@
 #include "base/proc.h"
 #include "base/strv.h"
 #include "base/uuid.h"
-#include "engine/config.h"
+#include "engine/container.h"
 #include "engine/instance.h"
 #include "engine/state.h"
 #include "runtime/crun.h"
@@ -205,6 +205,8 @@ void exec_free(struct exec *x)
 int console_open(struct engine *e, const char *instance, int *ret_fd, bool *ret_has_tty, struct err *err)
 {
 	AUTO(instance_info_free) struct instance_info *info = NULL;
+	AUTO(container_stdio_done) struct container_stdio stdio = { 0 };
+	autofree char *bundle = NULL;
 	autoclose int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	int r = instance_info(e, instance, /* live= */ false, &info, err);
@@ -213,12 +215,15 @@ int console_open(struct engine *e, const char *instance, int *ret_fd, bool *ret_
 		return r;
 	if (!info->pid)
 		return err_set(err, -EINVAL, "'%s' is not running", instance);
-	if (snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/c/%s/attach", e->settings.run_dir, info->uuid) >=
-	    (int)sizeof(sa.sun_path))
+	bundle = xasprintf("%s/c/%s", e->settings.run_dir, info->uuid);
+	if (snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/attach", bundle) >= (int)sizeof(sa.sun_path))
 		return err_set(err, -ENAMETOOLONG, "the run folder's path is too long for sockets");
 	if (fd < 0 || connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
 		return err_sys(err, "cannot attach to the console of '%s'", instance);
-	*ret_has_tty = config_get_bool(info->config, "console.tty");
+	r = container_read_stdio(bundle, &stdio, err);
+	if (r < 0)
+		return r;
+	*ret_has_tty = stdio.has_tty;
 	*ret_fd = TAKE_FD(fd);
 	return 0;
 }

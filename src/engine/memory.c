@@ -39,7 +39,7 @@ static int check_disk(const char *dir, uint64_t bytes, struct err *err)
 		return err_sys(err, "'%s'", dir);
 	if ((uint64_t)fs.f_bavail * fs.f_frsize >= bytes + DISK_SLACK)
 		return 0;
-	return err_set(err, -ENOSPC, "the state needs about %s and '%s' has %s left",
+	return err_set(err, -ENOSPC, "no space left for the state: it needs about %s, and '%s' has %s",
 		       str_from_bytes(bytes, need, sizeof(need)), dir,
 		       str_from_bytes((uint64_t)fs.f_bavail * fs.f_frsize, have, sizeof(have)));
 }

@@ -56,10 +56,27 @@ static struct json *file_entry(const char *name, uint64_t size, const char *dige
 	return o;
 }
 
-/* Copies (or, where @from_dir is NULL, only digests) one image and adds it to the list. */
-static int take_image(const char *from_dir, const char *to_dir, const char *name, struct json *files, uint64_t *bytes,
-		      struct err *err)
+/* How far the copying is; what is told becomes the operation's progress. */
+struct copying {
+	struct operation *op;
+	uint64_t done, total;
+};
+
+static bool tell(uint64_t done, void *ctx)
 {
+	const struct copying *c = ctx;
+	uint64_t percent = (c->done + done) * 100 / c->total;
+
+	operation_progress(c->op, "checkpoint_progress", "Writing memory: %llu%%",
+			   (unsigned long long)(percent > 100 ? 100 : percent));
+	return !operation_is_cancelled(c->op);
+}
+
+/* Copies (or, where @from_dir is NULL, only digests) one image and adds it to the list. */
+static int take_image(const char *from_dir, const char *to_dir, const char *name, struct json *files,
+		      struct copying *copying, struct err *err)
+{
+	const struct digest_watch watch = { .tell = tell, .ctx = copying };
 	autofree char *entry = path_join("checkpoint", name);
 	autofree char *from = path_join(from_dir ? from_dir : to_dir, name), *to = path_join(to_dir, name);
 	autoclose int from_fd = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), to_fd = -1;
@@ -73,7 +90,7 @@ static int take_image(const char *from_dir, const char *to_dir, const char *name
 		to_fd = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 		if (to_fd < 0)
 			return err_sys(err, "'%s'", to);
-		r = digest_copy(from_fd, to_fd, digest, &size, err);
+		r = digest_copy(from_fd, to_fd, &watch, digest, &size, err);
 	} else {
 		(void)fchmod(from_fd, 0600);
 		r = digest_of_fd(from_fd, digest, &size, err);
@@ -81,7 +98,7 @@ static int take_image(const char *from_dir, const char *to_dir, const char *name
 	if (r < 0)
 		return err_wrap(err, r, "'%s'", name);
 	json_add(files, file_entry(entry, size, digest));
-	*bytes += size;
+	copying->done += size;
 	return 0;
 }
 
@@ -115,24 +132,13 @@ static int take_images(const struct instance *in, const char *memory_dir, struct
 {
 	autofree char *to = saved_path(in, SAVED_NEW, "checkpoint");
 	AUTO(strv_free) char **names = NULL;
-	uint64_t total = folder_bytes(memory_dir ? memory_dir : to);
-	int r;
+	struct copying copying = { .op = op, .total = folder_bytes(memory_dir ? memory_dir : to) };
+	int r = list_folder(memory_dir ? memory_dir : to, &names, err);
 
-	r = list_folder(memory_dir ? memory_dir : to, &names, err);
-	if (r < 0)
-		return r;
-	for (size_t i = 0; names && names[i]; i++) {
-		uint64_t percent = *ret_bytes * 100 / total;
-
-		operation_progress(op, "checkpoint_progress", "Writing memory: %llu%%",
-				   (unsigned long long)(percent > 100 ? 100 : percent));
-		if (operation_is_cancelled(op))
-			return err_set(err, -ECANCELED, "cancelled");
-		r = take_image(memory_dir, to, names[i], files, ret_bytes, err);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	for (size_t i = 0; r == 0 && names && names[i]; i++)
+		r = take_image(memory_dir, to, names[i], files, &copying, err);
+	*ret_bytes = copying.done;
+	return r;
 }
 
 static int add_text(const struct instance *in, const char *name, const char *text, struct json *files, struct err *err)
@@ -176,6 +182,26 @@ static struct json *phases(const struct saved_state_info *info, const struct sav
 	return o;
 }
 
+/* The manifest vouches for the files, and this for the manifest: the SHA-256 of all its other members, printed
+ * compactly. */
+static void seal(struct json *m)
+{
+	autofree char *text = json_print(m, JSON_COMPACT);
+	char digest[DIGEST_HEX_SIZE];
+
+	digest_of(text, strlen(text), digest);
+	json_set_str(m, "seal", digest);
+}
+
+static bool is_sealed(const struct json *m)
+{
+	AUTO(json_free) struct json *copy = json_copy(m);
+
+	json_unset(copy, "seal");
+	seal(copy);
+	return str_eq(json_get_str(copy, "seal"), json_get_str(m, "seal"));
+}
+
 static char *manifest_text(const struct instance *in, const struct saved_facts *facts,
 			   const struct saved_state_info *info, struct json *files)
 {
@@ -195,6 +221,7 @@ static char *manifest_text(const struct instance *in, const struct saved_facts *
 	json_set(m, "versions", versions(facts));
 	json_set_bool(m, "was_paused", facts->was_paused);
 	json_set_bool(m, "has_tty", facts->has_tty);
+	json_set_bool(m, "has_stdin", facts->has_stdin);
 	json_set_bool(m, "tcp_established", facts->tcp_established);
 	json_set_bool(m, "file_locks", facts->file_locks);
 	json_set_int(m, "processes", info->processes);
@@ -202,6 +229,7 @@ static char *manifest_text(const struct instance *in, const struct saved_facts *
 	json_set(m, "affinity", json_copy(facts->affinity));
 	json_set(m, "phases", phases(info, facts));
 	json_set(m, "files", files);
+	seal(m);
 	return json_print(m, JSON_PRETTY);
 }
 
@@ -355,6 +383,8 @@ static int check_manifest(const struct instance *in, const struct json *m, struc
 	if (json_get_int(m, "format", 0) != FORMAT)
 		return err_set(err, -EPROTO, "its format %lld is not one that this stasis knows (%d)",
 			       (long long)json_get_int(m, "format", 0), FORMAT);
+	if (!is_sealed(m))
+		return err_set(err, -EUCLEAN, "it is not what was written");
 	if (!str_eq(json_str(json_at(m, "/instance/uuid")), in->row.uuid))
 		return err_set(err, -EUCLEAN, "it belongs to another instance");
 	if (json_type(files) != JSON_ARRAY || json_len(files) == 0)
@@ -380,10 +410,11 @@ int saved_read(const struct instance *in, const char *folder, struct saved *ret,
 	if (r == 0)
 		r = check_manifest(in, m, err);
 	if (r < 0)
-		return err_wrap(err, r, "the manifest of the saved state is damaged");
+		return err_wrap(err, r, "the manifest of the saved state (" MANIFEST ") is damaged");
 	read_info(m, &ret->info);
 	ret->was_paused = json_get_bool(m, "was_paused", false);
 	ret->has_tty = json_get_bool(m, "has_tty", false);
+	ret->has_stdin = json_get_bool(m, "has_stdin", false);
 	ret->tcp_established = json_get_bool(m, "tcp_established", true);
 	ret->file_locks = json_get_bool(m, "file_locks", true);
 	ret->manifest = TAKE_PTR(m);

@@ -27,7 +27,7 @@ struct json;
 
 /* What the flow knows and the manifest keeps. */
 struct saved_facts {
-	bool was_paused, has_tty, tcp_established, file_locks;
+	bool was_paused, has_tty, has_stdin, tcp_established, file_locks;
 	int64_t processes;
 	uint64_t frozen_at_us;	     /* monotonic; the frozen time is filled in from it */
 	uint64_t freeze_us, dump_us; /* how long the phases took */
@@ -56,7 +56,7 @@ int saved_commit(struct instance *in, struct err *err);
 struct saved {
 	struct json *manifest;
 	struct saved_state_info info;
-	bool was_paused, has_tty, tcp_established, file_locks;
+	bool was_paused, has_tty, has_stdin, tcp_established, file_locks;
 };
 int saved_read(const struct instance *in, const char *folder, struct saved *ret, struct err *err);
 void saved_done(struct saved *s);

@@ -78,16 +78,18 @@ static int verified(struct start *s, struct err *err)
 static int on_restored(const char *action, struct hook *hook, void *ctx, struct err *err)
 {
 	struct start *s = ctx;
-	autofree char *bundle = instance_bundle_path(s->in, ""), *stdio = NULL;
+	autofree char *bundle = instance_bundle_path(s->in, "");
+	AUTO(container_stdio_done)
+	struct container_stdio stdio = { .has_tty = s->saved.has_tty, .has_stdin = s->saved.has_stdin };
 	autofree char *freeze = cgroup_file(&s->in->cg, CGROUP_PAYLOAD, "cgroup.freeze");
 	int r;
 
 	(void)action;
 	r = verified(s, err);
 	if (r == 0)
-		r = conmon_stdio_of_runtime(bundle, &s->in->cg, &stdio, err);
+		r = conmon_stdio_of_runtime(bundle, &s->in->cg, &stdio.descriptors, err);
 	if (r == 0)
-		r = container_note_stdio(s->in, stdio, err);
+		r = container_note_stdio(s->in, &stdio, err);
 	if (r == 0)
 		r = affinity_apply(&s->in->cg, json_get(s->saved.manifest, "affinity"), err);
 	if (r == 0 && s->saved.was_paused)

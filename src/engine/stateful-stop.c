@@ -40,7 +40,7 @@ struct stop {
 	struct memory memory;
 	struct saved_facts facts;
 	struct saved_state_info info;
-	char *stdio;
+	struct container_stdio stdio;
 	struct json *affinity;
 	uint64_t dump_began_us;
 	bool is_committed;
@@ -49,7 +49,7 @@ struct stop {
 static void stop_done(struct stop *s)
 {
 	memory_done(&s->memory);
-	free(s->stdio);
+	container_stdio_done(&s->stdio);
 	json_free(s->affinity);
 }
 AUTO_DEFINE_IN(struct stop, stop_done)
@@ -58,6 +58,7 @@ AUTO_DEFINE_IN(struct stop, stop_done)
 static int prepare(struct stop *s, struct err *err)
 {
 	autofree char *images = instance_path(s->in, SAVED_NEW "/checkpoint");
+	autofree char *bundle = instance_bundle_path(s->in, "");
 	AUTO(preflight_done) struct preflight report = { 0 };
 	char obstacle[400];
 	int r;
@@ -70,7 +71,7 @@ static int prepare(struct stop *s, struct err *err)
 		return r;
 	if (preflight_explain(&report, obstacle, sizeof(obstacle)))
 		return err_set(err, -EINVAL, "it cannot be saved now: %s", obstacle);
-	r = container_stdio(s->in, &s->stdio, err);
+	r = container_read_stdio(bundle, &s->stdio, err);
 	if (r == 0)
 		r = affinity_read(&s->in->cg, &s->affinity, err);
 	if (r == 0)
@@ -79,7 +80,8 @@ static int prepare(struct stop *s, struct err *err)
 		r = memory_prepare(&s->memory, s->in, images, report.memory_bytes, err);
 	s->facts.affinity = s->affinity;
 	s->facts.processes = report.processes;
-	s->facts.has_tty = config_get_bool(s->in->row.config, "console.tty");
+	s->facts.has_tty = s->stdio.has_tty;
+	s->facts.has_stdin = s->stdio.has_stdin;
 	s->facts.tcp_established = str_eq(config_get(s->in->row.config, "checkpoint.tcp"), "keep");
 	s->facts.file_locks = config_get_bool(s->in->row.config, "checkpoint.file_locks");
 	host_versions(s->in->engine, &s->facts.criu_version, &s->facts.crun_version);
@@ -100,8 +102,8 @@ static int on_dumped(const char *action, struct hook *hook, void *ctx, struct er
 	 */
 	r = file_poke(freeze, "1", err);
 	if (r == 0)
-		r = saved_fill(s->in, &s->facts, s->memory.is_in_memory ? s->memory.images : NULL, s->stdio, s->op,
-			       &s->info, err);
+		r = saved_fill(s->in, &s->facts, s->memory.is_in_memory ? s->memory.images : NULL, s->stdio.descriptors,
+			       s->op, &s->info, err);
 	if (r == 0)
 		r = operation_commit(s->op, err);
 	if (r < 0)

@@ -34,8 +34,10 @@ static char **conmon_argv(const struct tools *t, const struct conmon_spec *spec)
 
 	if (spec->has_tty)
 		strv_add(&v, "-t");
-	if (spec->has_stdin)
+	if (spec->has_stdin) {
 		strv_add(&v, "-i");
+		strv_add(&v, "--leave-stdin-open"); /* who detaches from the console may come back */
+	}
 	if (spec->restore_from) {
 		strv_add(&v, "--restore");
 		strv_add(&v, spec->restore_from);
@@ -138,7 +140,7 @@ static int parse_report(const struct strbuf *text, pid_t *ret_init, struct err *
 		return 0;
 	}
 	message = json_get_str(j, "message");
-	return err_set(err, -EIO, "crun: %s", message && *message ? message : "failed without a word");
+	return err_set(err, -EIO, "crun: %.*s", message ? (int)strcspn(message, "\n") : 0, message ? message : "");
 }
 
 int conmon_start(const struct tools *t, const struct conmon_spec *spec, const struct cgroup *cg, pid_t *ret_init,

@@ -82,7 +82,7 @@ static void check_copy(size_t len)
 	struct err err = ERR_INIT;
 	struct stat st;
 
-	CHECK_INT(digest_copy(from, to, x, &size, &err), 0);
+	CHECK_INT(digest_copy(from, to, NULL, x, &size, &err), 0);
 	CHECK_INT(size, len);
 	CHECK_INT(digest_of_fd(to, y, &size, &err), 0);
 	CHECK_INT(size, len);
@@ -125,10 +125,10 @@ TEST(failures)
 	char hex[DIGEST_HEX_SIZE] = "";
 	struct err err = ERR_INIT;
 
-	CHECK_INT(digest_copy(small, full, hex, NULL, &err), -ENOSPC);
-	CHECK_INT(digest_copy(large, full, hex, NULL, &err), -ENOSPC);
-	CHECK_INT(digest_copy(folder, target, hex, NULL, &err), -EISDIR);
-	CHECK_INT(digest_copy(-1, target, hex, NULL, &err), -EBADF);
+	CHECK_INT(digest_copy(small, full, NULL, hex, NULL, &err), -ENOSPC);
+	CHECK_INT(digest_copy(large, full, NULL, hex, NULL, &err), -ENOSPC);
+	CHECK_INT(digest_copy(folder, target, NULL, hex, NULL, &err), -EISDIR);
+	CHECK_INT(digest_copy(-1, target, NULL, hex, NULL, &err), -EBADF);
 	CHECK_INT(digest_of_fd(folder, hex, NULL, &err), -EISDIR);
 	CHECK_STR(hex, "");
 }
