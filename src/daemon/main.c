@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -70,6 +71,17 @@ static void block_signals(sigset_t *signals)
 	(void)signal(SIGPIPE, SIG_IGN);
 }
 
+/* A thousand connections and a hundred consoles need more than the usual 1024. */
+static void raise_limits(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &files);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	struct options o = { 0 };
@@ -91,6 +103,7 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	(void)umask(0022);
+	raise_limits();
 	block_signals(&signals);
 	r = o.must_reset ? engine_reset(&o.settings, &err) : serve(&o, &signals, &err);
 	if (r < 0)

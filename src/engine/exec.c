@@ -28,6 +28,8 @@
 
 struct exec {
 	struct proc crun;
+	char uuid[UUID_SIZE];
+	struct cgroup cg; /* of the instance: what is signalled must be in it */
 	char *program; /* the command's first word, as the container's root sees it from the host; NULL if it is to be
 			  found in PATH */
 	int fds[3];
@@ -50,6 +52,7 @@ static int make_pipes(struct exec *x, int child[3], struct err *err)
 
 static int make_terminal(struct exec *x, const struct exec_request *rq, int child[3], struct err *err)
 {
+	struct termios raw;
 	char name[64];
 
 	x->fds[0] = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
@@ -58,8 +61,10 @@ static int make_terminal(struct exec *x, const struct exec_request *rq, int chil
 		return err_sys(err, "cannot make a terminal");
 	exec_resize(x, rq->width > 0 ? rq->width : 80, rq->height > 0 ? rq->height : 24);
 	child[0] = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
-	if (child[0] < 0)
+	if (child[0] < 0 || tcgetattr(child[0], &raw) < 0)
 		return err_sys(err, "'%s'", name);
+	cfmakeraw(&raw); /* the terminal inside echoes; what is typed before crun gets here must not be echoed twice */
+	(void)tcsetattr(child[0], TCSANOW, &raw);
 	for (int i = 1; i < 3; i++)
 		child[i] = fcntl(child[0], F_DUPFD_CLOEXEC, 3);
 	return 0;
@@ -112,6 +117,8 @@ int exec_start(struct engine *e, const char *instance, const struct exec_request
 	x = xcalloc(1, sizeof(*x));
 	x->crun = (struct proc)PROC_NONE;
 	x->fds[0] = x->fds[1] = x->fds[2] = -1;
+	(void)memcpy(x->uuid, info->uuid, sizeof(x->uuid));
+	x->cg = (struct cgroup){ .parent = e->settings.cgroup_parent, .uuid = x->uuid };
 	uuid_new(uuid);
 	x->pidfile = xasprintf("%s/c/%s/exec-%s.pid", e->settings.run_dir, info->uuid, uuid);
 	if (strchr(rq->command[0], '/'))
@@ -142,8 +149,12 @@ void exec_resize(struct exec *x, int width, int height)
 {
 	const struct winsize size = { .ws_col = (unsigned short)width, .ws_row = (unsigned short)height };
 
-	if (x->fds[0] >= 0)
-		(void)ioctl(x->fds[0], TIOCSWINSZ, &size);
+	if (x->fds[0] < 0)
+		return;
+	(void)ioctl(x->fds[0], TIOCSWINSZ, &size);
+	/* our terminal is not crun's controlling one, so the kernel does not tell it */
+	if (x->crun.pidfd >= 0)
+		(void)syscall(SYS_pidfd_send_signal, x->crun.pidfd, SIGWINCH, NULL, 0);
 }
 
 /* To the process inside, not to crun: what it does then is its own affair. */
@@ -161,6 +172,8 @@ int exec_signal(struct exec *x, int signal, struct err *err)
 	fd = proc_open((pid_t)atoi(text), 0, err);
 	if (fd < 0)
 		return fd;
+	if (!cgroup_has_process(&x->cg, CGROUP_PAYLOAD, (pid_t)atoi(text)))
+		return err_set(err, -ESRCH, "the command has ended");
 	if (syscall(SYS_pidfd_send_signal, fd, signal, NULL, 0) < 0)
 		return err_sys(err, "cannot send signal %d", signal);
 	return 0;

@@ -29,9 +29,9 @@
 
 /* How an image that was loaded is to be called. */
 struct naming {
-	const char *description; /* NULL: the archive's own name, or "imported image" */
+	const char *description; /* where the archive has no (good) name of its own */
 	const char *alias;	 /* asked for: taken from another image if need be; NULL: none */
-	bool takes_own_name;	 /* without @alias, the archive's own name where it is still free */
+	bool takes_own_name; /* the archive's own name describes it and, without @alias, becomes one if it is free */
 };
 
 static int tick(void *ctx, const char *what, uint64_t bytes, struct err *err)
@@ -62,6 +62,21 @@ static uint64_t layer_bytes(struct engine *e, const struct layer_result *layer)
 	return bytes;
 }
 
+/* The name that an archive gives itself is a stranger's word: it is shown only if it could be an alias. */
+static const char *own_name(const struct loaded *l)
+{
+	const char *name = l->image->name;
+
+	return name && image_check_alias(name, NULL) == 0 ? name : NULL;
+}
+
+/* It becomes one only if nobody has it and it says more than "latest"; so it cannot pose as the built-in image either.
+ */
+static bool may_be_alias(const char *name)
+{
+	return name && strpbrk(name, ":/");
+}
+
 static struct image_row make_row(struct engine *e, const struct loaded *l, const char *description)
 {
 	const struct oci_image *image = l->image;
@@ -75,8 +90,6 @@ static struct image_row make_row(struct engine *e, const struct loaded *l, const
 		.n_layers = image->n_layers,
 	};
 
-	if (!description)
-		description = image->name ? image->name : "imported image";
 	row.description = xstrdup(description);
 	memcpy(row.fingerprint, image->fingerprint, sizeof(row.fingerprint));
 	for (size_t i = 0; i < image->n_layers; i++) {
@@ -86,17 +99,11 @@ static struct image_row make_row(struct engine *e, const struct loaded *l, const
 	return row;
 }
 
-/* The name that an archive gives itself is a stranger's word: it never takes an alias from anybody, it cannot become
- * the built-in image, and a bare tag ("latest") says nothing. */
-static bool is_own_name_good(const char *name)
-{
-	return name && strpbrk(name, ":/") && !str_eq(name, IMAGE_BUILT_IN) && image_check_alias(name, NULL) == 0;
-}
-
 static int record(struct engine *e, const struct loaded *l, const struct naming *naming, struct operation *op,
 		  struct err *err)
 {
-	AUTO(image_row_done) struct image_row row = make_row(e, l, naming->description);
+	const char *own = naming->takes_own_name ? own_name(l) : NULL;
+	AUTO(image_row_done) struct image_row row = make_row(e, l, own ? own : naming->description);
 	int r;
 
 	r = operation_commit(op, err);
@@ -106,8 +113,8 @@ static int record(struct engine *e, const struct loaded *l, const struct naming 
 		return r;
 	if (naming->alias)
 		return images_set_alias(e->db, naming->alias, row.fingerprint, /* may_move= */ true, err);
-	if (naming->takes_own_name && is_own_name_good(l->image->name))
-		(void)images_set_alias(e->db, l->image->name, row.fingerprint, /* may_move= */ false, NULL);
+	if (may_be_alias(own))
+		(void)images_set_alias(e->db, own, row.fingerprint, /* may_move= */ false, NULL);
 	return 0;
 }
 
@@ -202,7 +209,7 @@ static int load_stream(const struct import *im, const struct load_request *rq, s
 int image_import_fd(struct engine *e, int fd, const char *alias, struct operation *op, char **ret_fingerprint,
 		    struct err *err)
 {
-	struct naming naming = { .alias = alias, .takes_own_name = true };
+	struct naming naming = { .description = "uploaded image", .alias = alias, .takes_own_name = true };
 	struct import im = { .load = load_stream, .fd = fd };
 	int r;
 
@@ -268,7 +275,7 @@ static int load_built_in(const struct import *im, const struct load_request *rq,
 
 int image_make_built_in(struct engine *e, struct err *err)
 {
-	struct naming naming = { .alias = IMAGE_BUILT_IN };
+	struct naming naming = { .description = IMAGE_BUILT_IN, .alias = IMAGE_BUILT_IN };
 	struct import im = { .load = load_built_in };
 
 	return run_import(e, &im, &naming, /* op= */ NULL, /* ret_fingerprint= */ NULL, err);

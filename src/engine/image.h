@@ -40,16 +40,16 @@ void image_list_free(struct image_info **list);
 AUTO_DEFINE(struct image_info **, image_list_free)
 
 /* Imports from a file or folder: a rootfs tar (plain or compressed), an OCI layout (folder or tar), a docker archive.
- * What it is, is found out by looking. @alias may be NULL (the archive's own name, if it has one). *ret_fingerprint is
- * the heap string. The path is opened by the daemon. */
+ * What it is, is found out by looking. @alias is taken from another image that has it; NULL: the archive's own name, if
+ * it has one that is free. *ret_fingerprint is the heap string. The path is opened by the daemon. */
 int image_import(struct engine *e, const char *path, const char *alias, struct operation *op, char **ret_fingerprint,
 		 struct err *err);
 /* Imports from a stream (an upload). A client that goes away cancels @op before the stream ends: then nothing is kept,
  * however whole it looks. */
 int image_import_fd(struct engine *e, int fd, const char *alias, struct operation *op, char **ret_fingerprint,
 		    struct err *err);
-/* Pulls by skopeo: "docker://host/name:tag", "oci:…", "docker-archive:…". @is_insecure: plain HTTP or unknown
- * certificates allowed. */
+/* Pulls by skopeo: "docker://host/name:tag" (or without "docker://"), "oci:…", "docker-archive:…". @alias NULL: a
+ * registry's "host/name:tag". @is_insecure: plain HTTP or unknown certificates allowed. */
 int image_pull(struct engine *e, const char *reference, const char *alias, bool is_insecure, struct operation *op,
 	       char **ret_fingerprint, struct err *err);
 /* -EBUSY names the instances that need it. */
