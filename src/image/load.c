@@ -234,8 +234,8 @@ static int spool(const struct load_request *rq, int from, int to, struct err *er
 			continue;
 		if (n < 0)
 			return err_sys(err, "cannot read the upload");
-		if (n == 0)
-			return 0;
+		if (n == 0) /* the end, or the uploader has gone: who watches knows */
+			return image_watch_tick(rq->watch, "upload", total, err);
 		total += (uint64_t)n;
 		if (total > limits.bytes)
 			return err_set(err, -E2BIG, "the upload is larger than the limit");

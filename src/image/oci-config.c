@@ -48,6 +48,14 @@ static char *string_of(const struct json *object, const char *key)
 	return s && *s ? xstrdup(s) : NULL;
 }
 
+/* A folder that is not absolute counts from the root. */
+static char *folder_of(const struct json *object, const char *key)
+{
+	autofree char *s = string_of(object, key);
+
+	return !s || *s == '/' ? TAKE_PTR(s) : xasprintf("/%s", s);
+}
+
 static int parse_process(struct oci_config *c, const struct json *process, struct err *err)
 {
 	AUTO(strv_free) char **env = NULL;
@@ -63,7 +71,7 @@ static int parse_process(struct oci_config *c, const struct json *process, struc
 	for (size_t i = 0; env && env[i]; i++)
 		if (strchr(env[i], '=') > env[i])
 			strv_add(&c->env, env[i]);
-	c->cwd = string_of(process, "WorkingDir");
+	c->cwd = folder_of(process, "WorkingDir");
 	c->user = string_of(process, "User");
 	c->stop_signal = string_of(process, "StopSignal");
 	return 0;

@@ -36,7 +36,8 @@ static inline void layout_done(struct layout *l)
 {
 	for (size_t i = 0; i < LAYOUT_MAX_LAYERS; i++)
 		strbuf_done(&l->layers[i]);
-	CHECK_INT(path_remove_all(l->folder, NULL), 0);
+	if (l->folder)
+		CHECK_INT(path_remove_all(l->folder, NULL), 0);
 	free(l->folder);
 	free(l->manifest);
 }

@@ -78,10 +78,10 @@ static void add_instance(struct engine *e, const char *name, const char *fingerp
 
 TEST(imported_and_found)
 {
-	AUTO(engine_done) struct engine e;
+	AUTO(engine_done) struct engine e = { 0 };
 	AUTO(image_info_free) struct image_info *info = NULL;
 	AUTO(image_list_free) struct image_info **list = NULL;
-	AUTO(layout_done) struct layout l;
+	AUTO(layout_done) struct layout l = { 0 };
 	autofree char *fingerprint = NULL, *layers = NULL;
 
 	NEEDS_ROOT();
@@ -117,8 +117,8 @@ TEST(imported_and_found)
 
 TEST(aliases)
 {
-	AUTO(engine_done) struct engine e;
-	AUTO(layout_done) struct layout l;
+	AUTO(engine_done) struct engine e = { 0 };
+	AUTO(layout_done) struct layout l = { 0 };
 	autofree char *first = NULL, *second = NULL, *third = NULL;
 	struct err err = ERR_INIT;
 
@@ -163,8 +163,8 @@ TEST(aliases)
 
 static void check_own_name(const char *ref_name, bool is_taken)
 {
-	AUTO(engine_done) struct engine e;
-	AUTO(layout_done) struct layout l;
+	AUTO(engine_done) struct engine e = { 0 };
+	AUTO(layout_done) struct layout l = { 0 };
 	autofree char *fingerprint = NULL;
 	AUTO(image_info_free) struct image_info *info = NULL;
 
@@ -192,8 +192,8 @@ TEST(the_name_an_archive_gives_itself)
 
 TEST(layers_are_shared_and_go_with_their_last_image)
 {
-	AUTO(engine_done) struct engine e;
-	AUTO(layout_done) struct layout small, large;
+	AUTO(engine_done) struct engine e = { 0 };
+	AUTO(layout_done) struct layout small = { 0 }, large = { 0 };
 	autofree char *a = NULL, *b = NULL;
 	struct err err = ERR_INIT;
 
@@ -231,10 +231,10 @@ TEST(layers_are_shared_and_go_with_their_last_image)
 /* The same layer twice, and one that hides all below it. */
 TEST(what_overlayfs_would_not_take)
 {
-	AUTO(engine_done) struct engine e;
+	AUTO(engine_done) struct engine e = { 0 };
 	AUTO(image_info_free) struct image_info *twice = NULL;
 	AUTO(image_info_free) struct image_info *opaque = NULL;
-	AUTO(layout_done) struct layout l, o;
+	AUTO(layout_done) struct layout l = { 0 }, o = { 0 };
 	autofree char *a = NULL, *b = NULL;
 
 	NEEDS_ROOT();
@@ -264,8 +264,8 @@ TEST(what_overlayfs_would_not_take)
 
 TEST(failures_leave_nothing)
 {
-	AUTO(engine_done) struct engine e;
-	AUTO(layout_done) struct layout l;
+	AUTO(engine_done) struct engine e = { 0 };
+	AUTO(layout_done) struct layout l = { 0 };
 	autofree char *path = NULL;
 	char digest[DIGEST_HEX_SIZE];
 	struct err err = ERR_INIT;
@@ -293,8 +293,8 @@ TEST(failures_leave_nothing)
 /* Killed after the layers were in their place and before the rows were. */
 TEST(a_crash_leaves_nothing_for_long)
 {
-	AUTO(engine_done) struct engine e;
-	AUTO(layout_done) struct layout l;
+	AUTO(engine_done) struct engine e = { 0 };
+	AUTO(layout_done) struct layout l = { 0 };
 	autofree char *fingerprint = NULL, *left = NULL;
 
 	NEEDS_ROOT();
@@ -316,7 +316,7 @@ TEST(a_crash_leaves_nothing_for_long)
 
 TEST(the_built_in_image_makes_itself)
 {
-	AUTO(engine_done) struct engine e;
+	AUTO(engine_done) struct engine e = { 0 };
 	AUTO(image_info_free) struct image_info *info = NULL;
 	struct err err = ERR_INIT;
 

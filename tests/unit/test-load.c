@@ -95,7 +95,7 @@ static void check_loaded(const char *state_dir, int fd, bool is_new, char finger
 TEST(a_layout_as_folder_and_as_tar)
 {
 	autofree char *dir = state("layout-state");
-	AUTO(layout_done) struct layout l;
+	AUTO(layout_done) struct layout l = { 0 };
 	autoclose int folder = -1, tar = -1, packed = -1;
 	char a[DIGEST_HEX_SIZE] = "", b[DIGEST_HEX_SIZE] = "", c[DIGEST_HEX_SIZE] = "";
 
@@ -114,7 +114,7 @@ TEST(a_layout_as_folder_and_as_tar)
 TEST(a_docker_archive_as_folder_and_as_tar)
 {
 	autofree char *dir = state("docker-state");
-	AUTO(layout_done) struct layout l;
+	AUTO(layout_done) struct layout l = { 0 };
 	autoclose int folder = -1, tar = -1;
 	char a[DIGEST_HEX_SIZE] = "", b[DIGEST_HEX_SIZE] = "";
 
@@ -184,6 +184,7 @@ TEST(rubbish_leaves_nothing)
 		      null = open("/dev/null", O_RDONLY);
 	autoclose int words = tarball_fd("not an archive, only words", 26), cut = open_rootfs_tar();
 
+	NEEDS_ROOT();
 	check_refused(dir, empty, -EINVAL, "not a tar archive");
 	check_refused(dir, zero, -EINVAL, "the archive is empty");
 	check_refused(dir, words, -EINVAL, "not a tar archive");
@@ -197,7 +198,7 @@ static void check_damaged(const char *name, size_t at, bool is_docker, const cha
 {
 	autofree char *dir = state(name), *path = NULL, *blob = NULL;
 	AUTO(loaded_free) struct loaded *l = NULL;
-	AUTO(layout_done) struct layout lay;
+	AUTO(layout_done) struct layout lay = { 0 };
 	char digest[DIGEST_HEX_SIZE];
 	struct err err = ERR_INIT;
 
@@ -235,7 +236,7 @@ TEST(a_known_layer_is_verified_too)
 	autofree char *dir = state("known-state"), *path = NULL;
 	AUTO(loaded_free) struct loaded *l = NULL;
 	AUTO(loaded_free) struct loaded *again = NULL;
-	AUTO(layout_done) struct layout lay;
+	AUTO(layout_done) struct layout lay = { 0 };
 	char digest[DIGEST_HEX_SIZE];
 	struct err err = ERR_INIT;
 
@@ -258,7 +259,7 @@ TEST(a_known_diff_id_is_no_password)
 	autofree char *dir = state("lie-state"), *other = NULL;
 	AUTO(loaded_free) struct loaded *l = NULL;
 	AUTO(loaded_free) struct loaded *again = NULL;
-	AUTO(layout_done) struct layout lay;
+	AUTO(layout_done) struct layout lay = { 0 };
 	struct err err = ERR_INIT;
 
 	NEEDS_ROOT();
@@ -297,7 +298,7 @@ static void *race(void *arg)
 TEST(two_imports_of_the_same_layers_at_once)
 {
 	autofree char *dir = state("race-state");
-	AUTO(layout_done) struct layout l;
+	AUTO(layout_done) struct layout l = { 0 };
 	struct racer racers[4];
 	pthread_t threads[4];
 	int n_new = 0;
@@ -327,7 +328,7 @@ TEST(layers_that_nobody_needs_go)
 {
 	autofree char *dir = state("sweep-state"), *foreign = path_join(dir, "tmp/foreign");
 	AUTO(loaded_free) struct loaded *l = NULL;
-	AUTO(layout_done) struct layout lay;
+	AUTO(layout_done) struct layout lay = { 0 };
 	autofree char *left = NULL;
 	int lock;
 

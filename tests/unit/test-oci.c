@@ -36,9 +36,9 @@ TEST(a_layout_is_read)
 {
 	static const char process[] =
 		"{\"Entrypoint\":[\"/bin/a\"],\"Cmd\":[\"-x\",\"y z\"],\"Env\":[\"PATH=/bin\",\"no-value\",\"E=\"],"
-		"\"WorkingDir\":\"/w\",\"User\":\"1:2\",\"StopSignal\":\"SIGINT\",\"Labels\":{\"a\":\"b\"}}";
+		"\"WorkingDir\":\"w\",\"User\":\"1:2\",\"StopSignal\":\"SIGINT\",\"Labels\":{\"a\":\"b\"}}";
 	AUTO(oci_image_free) struct oci_image *image = NULL;
-	AUTO(layout_done) struct layout l;
+	AUTO(layout_done) struct layout l = { 0 };
 	struct err err = ERR_INIT;
 
 	layout_init(&l, "read");
@@ -69,7 +69,7 @@ TEST(a_layout_is_read)
 TEST(an_index_leads_to_this_hosts_image)
 {
 	AUTO(oci_image_free) struct oci_image *image = NULL;
-	AUTO(layout_done) struct layout l;
+	AUTO(layout_done) struct layout l = { 0 };
 
 	layout_init(&l, "nested");
 	layout_add(&l, "a", "1");
@@ -85,7 +85,7 @@ TEST(an_index_leads_to_this_hosts_image)
 TEST(platforms_and_variants)
 {
 	AUTO(oci_image_free) struct oci_image *image = NULL;
-	AUTO(layout_done) struct layout l;
+	AUTO(layout_done) struct layout l = { 0 };
 	struct json *d[4];
 	char want[DIGEST_HEX_SIZE];
 
@@ -104,7 +104,7 @@ TEST(platforms_and_variants)
 
 TEST(no_image_for_this_host)
 {
-	AUTO(layout_done) struct layout l;
+	AUTO(layout_done) struct layout l = { 0 };
 	struct json *d[2];
 
 	layout_init(&l, "foreign");
@@ -127,7 +127,7 @@ TEST(no_image_for_this_host)
 TEST(only_a_person_can_choose)
 {
 	AUTO(oci_image_free) struct oci_image *image = NULL;
-	AUTO(layout_done) struct layout l;
+	AUTO(layout_done) struct layout l = { 0 };
 	struct json *d[2];
 
 	layout_init(&l, "choice");
@@ -153,7 +153,7 @@ static char *blob_path(const struct layout *l, const char *text)
 
 TEST(damaged_blobs_are_refused)
 {
-	AUTO(layout_done) struct layout l;
+	AUTO(layout_done) struct layout l = { 0 };
 	autofree char *path = NULL;
 
 	layout_init(&l, "damaged");
@@ -176,7 +176,7 @@ TEST(damaged_blobs_are_refused)
 
 static void check_index(const char *index, int code, const char *words)
 {
-	AUTO(layout_done) struct layout l;
+	AUTO(layout_done) struct layout l = { 0 };
 
 	layout_init(&l, "index");
 	layout_put(&l, "index.json", index, strlen(index));
@@ -203,7 +203,7 @@ TEST(nonsense_in_the_index)
 
 static void check_manifest(const char *manifest, const char *words)
 {
-	AUTO(layout_done) struct layout l;
+	AUTO(layout_done) struct layout l = { 0 };
 	struct json *d;
 
 	layout_init(&l, "manifest");
@@ -227,7 +227,7 @@ TEST(nonsense_in_the_manifest)
 /* An index that leads to itself cannot be made with digests; one in another, and so on, can. */
 TEST(indexes_without_end)
 {
-	AUTO(layout_done) struct layout l;
+	AUTO(layout_done) struct layout l = { 0 };
 	struct json *d;
 
 	layout_init(&l, "endless");
@@ -244,7 +244,7 @@ TEST(indexes_without_end)
 
 TEST(layers_and_configuration_must_fit)
 {
-	AUTO(layout_done) struct layout l;
+	AUTO(layout_done) struct layout l = { 0 };
 	autofree char *config = NULL;
 
 	layout_init(&l, "fit");
@@ -294,7 +294,7 @@ TEST(a_docker_archive_is_read)
 {
 	AUTO(oci_image_free) struct oci_image *image = NULL;
 	AUTO(oci_image_free) struct oci_image *again = NULL;
-	AUTO(layout_done) struct layout l;
+	AUTO(layout_done) struct layout l = { 0 };
 
 	layout_init(&l, "docker");
 	layout_add(&l, "a", "1");
@@ -314,7 +314,7 @@ TEST(a_docker_archive_is_read)
 TEST(docker_links_layers)
 {
 	AUTO(oci_image_free) struct oci_image *image = NULL;
-	AUTO(layout_done) struct layout l;
+	AUTO(layout_done) struct layout l = { 0 };
 	autofree char *path = NULL;
 	struct err err = ERR_INIT;
 
@@ -334,7 +334,7 @@ TEST(docker_links_layers)
 
 static void check_docker(const char *manifest, int code, const char *words)
 {
-	AUTO(layout_done) struct layout l;
+	AUTO(layout_done) struct layout l = { 0 };
 
 	layout_init(&l, "docker-bad");
 	layout_put(&l, "manifest.json", manifest, strlen(manifest));
@@ -359,7 +359,7 @@ TEST(nonsense_in_a_docker_archive)
 
 TEST(neither)
 {
-	AUTO(layout_done) struct layout l;
+	AUTO(layout_done) struct layout l = { 0 };
 
 	layout_init(&l, "neither");
 	check_error(&l, -ENOENT, "neither an OCI layout (index.json) nor a docker archive (manifest.json)");

@@ -280,6 +280,7 @@ TEST(sparse_files_stay_sparse)
 	AUTO(strbuf_done) struct strbuf pax = STRBUF_INIT;
 	char data[1024] = "1\n1048576\n4\n";
 
+	NEEDS_ROOT();
 	memcpy(data + 512, "data", 4);
 	tarball_record(&pax, "GNU.sparse.major", "1", 1);
 	tarball_record(&pax, "GNU.sparse.minor", "0", 1);
@@ -380,6 +381,9 @@ static void add_hostile(struct strbuf *tar, member m)
 	tarball_add(tar, m);
 }
 
+/* Refused or tamed, depending on libarchive's version. */
+#define EITHER 1
+
 #define UP "../../../../../../../../../../../.."
 
 /* Refused (a negative errno) or tamed (0): whatever it is, the canary lives. */
@@ -448,7 +452,7 @@ static const struct hostile {
 	{ "hard link to nothing", -EINVAL, { { "h", '1', "nothing" } } },
 	{ "hard link to a whiteout", -EINVAL, { { ".wh.w" }, { "h", '1', "w" } } },
 	{ "hard link into what it replaces", -ENOENT, { { "d/f", .data = "x" }, { "d", '1', "d/f" } } },
-	{ "hard link without a target", 0, { { "h", '1' } } },
+	{ "hard link without a target", EITHER, { { "h", '1' } } },
 	{ "whiteout by dot-dot", -EINVAL, { { UP "OUT/.wh.secret" } } },
 	{ "whiteout through a link", 0, { { "door", '2', "OUT" }, { "door/.wh.secret" } } },
 	{ "opaque through a link", 0, { { "door", '2', "OUT/folder" }, { "door/.wh..wh..opq" } } },
@@ -480,8 +484,6 @@ static const struct hostile {
 
 static void add_member(struct strbuf *tar, const member *m)
 {
-	AUTO(strbuf_done) struct strbuf plain = STRBUF_INIT;
-
 	if (m->name)
 		add_hostile(tar, *m);
 }
@@ -496,10 +498,10 @@ static void check_hostile(const struct hostile *h)
 	{
 		AUTO(tree_done) struct tree t = unpack(&tar);
 
-		CHECK_INT(t.code, h->code);
-		CHECK((t.code < 0) == (strlen(t.err.text) > 10));
-		if (t.code != h->code || (t.code < 0) != (strlen(t.err.text) > 10))
+		if (h->code != EITHER && t.code != h->code)
 			printf("     %s: %s\n", h->name, t.err.text);
+		CHECK(h->code == EITHER || t.code == h->code);
+		CHECK((t.code < 0) == (strlen(t.err.text) > 10));
 		if (h->inside)
 			check_text(&t, h->inside, "evil");
 		CHECK(!exists(&t, "disk") && !exists(&t, "null"));
@@ -560,6 +562,68 @@ TEST(hostile_members_in_any_order)
 	CHECK(tamed > 100);
 }
 
+/* ---- random, from a fixed seed */
+
+static const char *pick(const char *const *words, size_t n)
+{
+	return words[(size_t)random() % n];
+}
+
+static char *random_name(bool is_target)
+{
+	static const char *const tame[] = { "a", "b", "c", "d" };
+	static const char *const wild[] = { "a",   ".wh.a",  ".wh.b",  ".wh..wh..opq", ".",  "",
+					    "OUT", "folder", "secret", "deep",	       "..", ".." };
+	AUTO(strbuf_done) struct strbuf sb = STRBUF_INIT;
+	int n = 1 + (int)(random() % 4);
+
+	if (is_target && random() % 3 == 0)
+		strbuf_adds(&sb, UP);
+	for (int i = 0; i < n; i++) {
+		bool is_wild = random() % (is_target ? 2 : 5) == 0;
+
+		strbuf_addf(&sb, "%s%s", i ? "/" : "",
+			    is_wild ? pick(wild, ARRAY_SIZE(wild) - (is_target ? 0 : 2))
+				    : pick(tame, ARRAY_SIZE(tame)));
+	}
+	return strbuf_take(&sb);
+}
+
+static void add_random(struct strbuf *tar)
+{
+	static const char types[] = "0005551122226";
+	char type = types[(size_t)random() % (sizeof(types) - 1)];
+	autofree char *name = random_name(/* is_target= */ false), *link = random_name(/* is_target= */ true);
+
+	add_hostile(tar, (member){ name, type, type == '1' || type == '2' ? link : NULL, .mode = 0777,
+				   .data = type == '0' ? "evil" : NULL, .mtime = 7 });
+}
+
+TEST(random_layers_stay_inside)
+{
+	autofree char *path = canary_make("outside-random"), *before = NULL, *after = NULL;
+	int tamed = 0;
+
+	NEEDS_ROOT();
+	outside = path;
+	before = canary_sum(outside);
+	srandom(20261120);
+	for (int i = 0; i < 1500; i++) {
+		AUTO(strbuf_done) struct strbuf tar = STRBUF_INIT;
+
+		for (long n = 2 + random() % 8; n > 0; n--)
+			add_random(&tar);
+		{
+			AUTO(tree_done) struct tree t = unpack(&tar);
+
+			tamed += t.code == 0;
+		}
+	}
+	after = canary_sum(outside);
+	CHECK_STR(after, before);
+	CHECK(tamed > 200);
+}
+
 static void check_refused(struct strbuf *tar, int code, const char *words)
 {
 	AUTO(tree_done) struct tree t = unpack(tar);
@@ -569,20 +633,31 @@ static void check_refused(struct strbuf *tar, int code, const char *words)
 		CHECK_STR(t.err.text, words);
 }
 
+/* Newer versions of libarchive pass over some of these records themselves; then it is root's. */
+static void check_owner(const char *key, const char *id)
+{
+	AUTO(strbuf_done) struct strbuf tar = STRBUF_INIT;
+
+	tarball_pax1(&tar, key, id);
+	tarball_add(&tar, (member){ "f", .data = "x" });
+	{
+		AUTO(tree_done) struct tree t = unpack(&tar);
+
+		if (t.code == 0)
+			CHECK(stat_in(&t, "f").st_uid == 0 && stat_in(&t, "f").st_gid == 0);
+		else
+			CHECK(t.code == -EINVAL && strstr(t.err.text, "owner"));
+	}
+}
+
 TEST(impossible_owners_are_refused)
 {
 	static const char *const ids[] = { "-1", "4294967295", "4294967296", "9223372036854775807" };
 
+	NEEDS_ROOT();
 	for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {
-		AUTO(strbuf_done) struct strbuf uid = STRBUF_INIT;
-		AUTO(strbuf_done) struct strbuf gid = STRBUF_INIT;
-
-		tarball_pax1(&uid, "uid", ids[i]);
-		tarball_add(&uid, (member){ "f", .data = "x" });
-		check_refused(&uid, -EINVAL, "owner");
-		tarball_pax1(&gid, "gid", ids[i]);
-		tarball_add(&gid, (member){ "f", .data = "x" });
-		check_refused(&gid, -EINVAL, "owner");
+		check_owner("uid", ids[i]);
+		check_owner("gid", ids[i]);
 	}
 }
 
@@ -593,12 +668,12 @@ TEST(huge_things_are_refused)
 	AUTO(strbuf_done) struct strbuf name = STRBUF_INIT;
 	char data[1024] = "0\n";
 
-	tarball_add(&tar, (member){ "f", .size = "\x80\0\0\0\x40\0\0\0\0\0\0\0" }); /* 2^62 */
+	tarball_add(&tar, (member){ "f", .size = "\x80\0\0\0\0\0\x40\0\0\0\0\0" }); /* 2^46 */
 	check_refused(&tar, -E2BIG, "larger than the limit");
 	strbuf_reset(&tar);
 	tarball_record(&pax, "GNU.sparse.major", "1", 1);
 	tarball_record(&pax, "GNU.sparse.minor", "0", 1);
-	tarball_record(&pax, "GNU.sparse.realsize", "1152921504606846976", 19);
+	tarball_record(&pax, "GNU.sparse.realsize", "70368744177664", 14);
 	tarball_pax(&tar, &pax);
 	tarball_add(&tar, (member){ "f", .data = data, .len = 512 });
 	check_refused(&tar, -E2BIG, "larger than the limit");
