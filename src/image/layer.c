@@ -85,7 +85,7 @@ static int reuse(int fd, const struct layer_spec *spec, struct layer_result *ret
 {
 	AUTO(archive_reader_free) struct archive_reader *rd = NULL;
 	struct archive_limits limits = limits_of(spec);
-	struct archive_sums sums;
+	struct archive_sums sums = { 0 };
 	int r;
 
 	if (lseek(fd, 0, SEEK_SET) < 0)
