@@ -273,6 +273,9 @@ int delete_image(struct request *rq, struct reply *ret, struct err *err)
 	r = image_find(rq->engine, rq->args[0], &info, err);
 	if (r < 0)
 		return r;
+	if (info->n_users > 0)
+		return image_delete(rq->engine, info->fingerprint,
+				    err); /* refuses, and says who needs it: at once, with 409 */
 	job = xcalloc(1, sizeof(*job));
 	job->engine = rq->engine;
 	job->fd = -1;

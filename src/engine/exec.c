@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/proc.h"
@@ -25,6 +26,8 @@
 #include "engine/instance.h"
 #include "engine/state.h"
 #include "runtime/crun.h"
+
+#define SPEC_MAX (1 << 20)
 
 struct exec {
 	struct proc crun;
@@ -83,12 +86,24 @@ static int require_running(struct engine *e, const char *name, struct instance_i
 	return 0;
 }
 
+/* Where the instance's own process works; crun would begin in "/". */
+static char *working_folder(const struct engine *e, const char *uuid)
+{
+	autofree char *path = xasprintf("%s/c/%s/config.json", e->settings.run_dir, uuid);
+	AUTO(json_free) struct json *spec = NULL;
+
+	if (json_parse_file(path, SPEC_MAX, &spec, NULL) < 0)
+		return NULL;
+	return xstrdup_null(json_str(json_at(spec, "/process/cwd")));
+}
+
 static int spawn(struct engine *e, struct exec *x, const char *uuid, const struct exec_request *rq, const int child[3],
 		 struct err *err)
 {
+	autofree char *own = working_folder(e, uuid);
 	const struct crun_exec ex = { .command = rq->command,
 				      .env = rq->env,
-				      .cwd = rq->cwd,
+				      .cwd = rq->cwd ? rq->cwd : own,
 				      .uid = rq->uid,
 				      .gid = rq->gid,
 				      .has_tty = rq->has_tty };
