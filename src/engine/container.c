@@ -35,16 +35,12 @@
 
 static int make_folders(struct instance *in, struct err *err)
 {
-	autofree char *upper = instance_path(in, "upper"), *work = instance_path(in, "work");
-	autofree char *rootfs = instance_path(in, "rootfs"), *bundle = instance_bundle_path(in, "work");
+	autofree char *own = instance_path(in, ""), *bundle = instance_bundle_path(in, "work");
 	autofree char *logs = instance_log_path(in, "");
-	const struct {
-		const char *path;
-		mode_t mode;
-	} folders[] = { { upper, 0555 }, { work, 0700 }, { rootfs, 0700 }, { bundle, 0700 }, { logs, 0700 } };
+	const char *const folders[] = { own, bundle, logs };
 
 	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
-		int r = path_mkdirs(folders[i].path, folders[i].mode, err);
+		int r = path_mkdirs(folders[i], 0700, err);
 
 		if (r < 0)
 			return r;

@@ -95,15 +95,18 @@ static int check_all_config(const struct instance_create *rq, char ***ret, struc
 /* Folders, row, list. The instance is claimed from the moment that others can see it. */
 static int bring_into_being(struct instance *in, struct err *err)
 {
-	autofree char *dir = instance_path(in, "upper"), *logs = instance_log_path(in, "");
+	autofree char *dir = instance_path(in, ""), *logs = instance_log_path(in, "");
+	AUTO(image_info_free) struct image_info *image = NULL;
 	int r;
 
-	r = path_mkdirs(dir, 0555, err);
+	r = path_mkdirs(dir, 0700, err);
 	if (r == 0)
 		r = path_mkdirs(logs, 0700, err);
 	FAULT("create.rootfs", err);
 	if (r == 0)
 		r = instances_insert(in->engine->db, &in->row, err);
+	if (r == 0)
+		r = image_find(in->engine, in->row.image, &image, err); /* deleted before our row told that it is used? */
 	FAULT("create.row", err);
 	return r;
 }
