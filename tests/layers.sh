@@ -21,8 +21,8 @@ cli     base
 
 # third-party header: the files that may include it
 libraries='
-archive.h        base/archive.c
-archive_entry.h  base/archive.c
+archive.h        base/archive*.c
+archive_entry.h  base/archive*.c
 curl/*           cli/client.c
 gnutls/*         base/digest.c api/tls.c
 json-c/*         base/json.c

@@ -1,24 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * archive.c - tar in two stages: one libarchive decompresses, a second one reads tar out of it
+ * archive.c - reading tar in two stages: one libarchive decompresses, a second one reads tar out of it
  *
  * Between the two stands plain_read(), through which every decompressed byte passes: there they are counted, limited
  * and digested. It also bounds what one call of the tar reader may consume, because libarchive keeps headers and sparse
  * maps in memory and a megabyte of compressed zeros may be the beginning of a gigabyte of them.
- *
- * libarchive translates names into the locale's character set (and in UTF-8 locales composes their accents). Calls are
- * therefore made in the "C" locale of this thread, where it fails to translate and hands over the bytes themselves.
  */
 #include "base/archive.h"
 
 #include <archive.h>
 #include <archive_entry.h>
-#include <locale.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/archive-private.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -39,20 +36,6 @@ struct archive_reader {
 	struct err why;
 	char buf[READ_SIZE];
 };
-
-static locale_t locale_enter(void)
-{
-	locale_t c = newlocale(LC_ALL_MASK, "C", NULL); /* glibc's own constant: nothing is allocated */
-
-	return c ? uselocale(c) : LC_GLOBAL_LOCALE;
-}
-
-static void locale_leave(const locale_t *before)
-{
-	(void)uselocale(*before);
-}
-
-#define PLAIN_LOCALE() __attribute__((cleanup(locale_leave), unused)) const locale_t locale_before = locale_enter()
 
 /* Callbacks can only say "it failed" through libarchive; the reason waits here. */
 static la_ssize_t callback_fail(struct archive_reader *rd, int code, const char *text)
@@ -263,6 +246,9 @@ static int read_item(struct archive_reader *rd, struct archive_entry *entry, str
 	item.gid = archive_entry_gid(entry);
 	item.mtime.tv_sec = archive_entry_mtime(entry);
 	item.mtime.tv_nsec = archive_entry_mtime_nsec(entry);
+	item.is_block = archive_entry_filetype(entry) == AE_IFBLK;
+	item.major = (uint32_t)archive_entry_rdevmajor(entry);
+	item.minor = (uint32_t)archive_entry_rdevminor(entry);
 	item.n_xattrs = read_xattrs(rd, entry);
 	item.xattrs = rd->xattrs;
 	rd->item_size = item.size;
@@ -348,120 +334,4 @@ int archive_reader_finish(struct archive_reader *rd, struct archive_sums *ret, s
 	sums.plain_bytes = rd->plain_bytes;
 	*ret = sums;
 	return 0;
-}
-
-struct archive_writer {
-	struct archive *tar;
-};
-
-static int writer_error(struct archive_writer *wr, struct err *err)
-{
-	int code = archive_errno(wr->tar);
-	const char *text = archive_error_string(wr->tar);
-
-	return err_set(err, code > 0 ? -code : -EIO, "cannot write the archive: %s", text ? text : "unknown reason");
-}
-
-static int add_packing(struct archive *a, enum archive_packing packing)
-{
-	switch (packing) {
-	case ARCHIVE_PACK_GZIP:
-		if (archive_write_add_filter_gzip(a) != ARCHIVE_OK)
-			return ARCHIVE_FATAL;
-		return archive_write_set_filter_option(a, "gzip", "timestamp", NULL);
-	case ARCHIVE_PACK_ZSTD:
-		return archive_write_add_filter_zstd(a);
-	case ARCHIVE_PACK_NONE:
-		break;
-	}
-	return archive_write_add_filter_none(a);
-}
-
-int archive_writer_open(int fd, enum archive_packing packing, struct archive_writer **ret, struct err *err)
-{
-	AUTO(archive_writer_free) struct archive_writer *wr = xcalloc(1, sizeof(*wr));
-	PLAIN_LOCALE();
-
-	wr->tar = archive_write_new();
-	if (!wr->tar)
-		return err_set(err, -ENOMEM, "libarchive: out of memory");
-	if (add_packing(wr->tar, packing) != ARCHIVE_OK ||
-	    archive_write_set_format_pax_restricted(wr->tar) != ARCHIVE_OK ||
-	    archive_write_set_format_option(wr->tar, "pax", "xattrheader", "SCHILY") != ARCHIVE_OK ||
-	    archive_write_open_fd(wr->tar, fd) != ARCHIVE_OK)
-		return writer_error(wr, err);
-	*ret = TAKE_PTR(wr);
-	return 0;
-}
-
-void archive_writer_free(struct archive_writer *wr)
-{
-	if (!wr)
-		return;
-	if (wr->tar) {
-		(void)archive_write_fail(wr->tar); /* otherwise free would still write an end mark */
-		(void)archive_write_free(wr->tar);
-	}
-	free(wr);
-}
-
-static void entry_free(struct archive_entry *entry)
-{
-	archive_entry_free(entry);
-}
-AUTO_DEFINE(struct archive_entry *, entry_free)
-
-static void fill_entry(struct archive_entry *entry, const struct archive_item *item)
-{
-	static const unsigned types[] = {
-		[ARCHIVE_KIND_FILE] = AE_IFREG,	    [ARCHIVE_KIND_DIR] = AE_IFDIR,  [ARCHIVE_KIND_SYMLINK] = AE_IFLNK,
-		[ARCHIVE_KIND_HARDLINK] = AE_IFREG, [ARCHIVE_KIND_FIFO] = AE_IFIFO,
-	};
-
-	archive_entry_copy_pathname(entry, item->name);
-	archive_entry_set_filetype(entry, types[item->kind]);
-	archive_entry_set_perm(entry, item->mode);
-	archive_entry_set_uid(entry, item->uid);
-	archive_entry_set_gid(entry, item->gid);
-	archive_entry_set_size(entry, item->kind == ARCHIVE_KIND_FILE ? (la_int64_t)item->size : 0);
-	archive_entry_set_mtime(entry, item->mtime.tv_sec, item->mtime.tv_nsec);
-	if (item->kind == ARCHIVE_KIND_SYMLINK)
-		archive_entry_copy_symlink(entry, item->target);
-	if (item->kind == ARCHIVE_KIND_HARDLINK)
-		archive_entry_copy_hardlink(entry, item->target);
-	for (size_t i = 0; i < item->n_xattrs; i++)
-		archive_entry_xattr_add_entry(entry, item->xattrs[i].name, item->xattrs[i].value, item->xattrs[i].size);
-}
-
-int archive_writer_add(struct archive_writer *wr, const struct archive_item *item, struct err *err)
-{
-	AUTO(entry_free) struct archive_entry *entry = archive_entry_new();
-	PLAIN_LOCALE();
-
-	if (!entry)
-		mem_exhausted();
-	if (item->kind > ARCHIVE_KIND_FIFO)
-		return err_set(err, -EINVAL, "'%s' is neither file, folder, link nor pipe", item->name);
-	fill_entry(entry, item);
-	if (archive_write_header(wr->tar, entry) < ARCHIVE_WARN)
-		return writer_error(wr, err);
-	return 0;
-}
-
-int archive_writer_data(struct archive_writer *wr, const void *p, size_t len, struct err *err)
-{
-	la_ssize_t n = archive_write_data(wr->tar, p, len);
-
-	if (n < 0)
-		return writer_error(wr, err);
-	if ((size_t)n != len)
-		return err_set(err, -EINVAL, "more data for a member of the archive than its size says");
-	return 0;
-}
-
-int archive_writer_finish(struct archive_writer *wr, struct err *err)
-{
-	PLAIN_LOCALE();
-
-	return archive_write_close(wr->tar) == ARCHIVE_OK ? 0 : writer_error(wr, err);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * archive.h - tar archives: a pull reader that expects the worst, and a writer (libarchive is included in archive.c
+ * archive.h - tar archives: a pull reader that expects the worst, and a writer (libarchive is included in archive*.c
  * only)
  *
  * The reader takes plain tar or one layer of gzip, bzip2, xz or zstd, found out by looking. It computes the SHA-256 of
@@ -9,6 +9,7 @@
  * compression and what a single header may hold; names come out as the bytes they are in the archive, whatever the
  * locale. What a name means, and whether it is welcome, is for the caller to judge.
  */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -45,6 +46,11 @@ struct archive_xattr {
 	size_t size;
 };
 
+/* A piece of a file that is not a hole. */
+struct archive_extent {
+	uint64_t offset, len;
+};
+
 /* A member. Everything it points to is borrowed until the next call on its reader. */
 struct archive_item {
 	enum archive_kind kind;
@@ -56,6 +62,10 @@ struct archive_item {
 	struct timespec mtime;
 	const struct archive_xattr *xattrs;
 	size_t n_xattrs;
+	bool is_block; /* of a device: else it is one of characters */
+	uint32_t major, minor;
+	const struct archive_extent *extents; /* for the writer: where a file has data, ascending; NULL: everywhere */
+	size_t n_extents;
 };
 
 /* What went by: "packed" as it was in the file, "plain" as the tar stream that it decompresses to. */
@@ -93,7 +103,24 @@ int archive_writer_open(int fd, enum archive_packing packing, struct archive_wri
 void archive_writer_free(struct archive_writer *wr); /* without archive_writer_finish() what was written is worthless */
 AUTO_DEFINE(struct archive_writer *, archive_writer_free)
 
-/* A member, and the @item->size bytes of a file, in one or more pieces. */
+/* Where the bytes of an archive go, if not into a file. */
+struct archive_sink {
+	int (*write)(void *ctx, const void *p, size_t len, struct err *err);
+	void *ctx;
+};
+
+struct archive_writer_options {
+	enum archive_packing packing;
+	int threads;   /* for zstd; 0: as many as there are processors */
+	bool is_inner; /* becomes a member of another archive: not blocked, nanoseconds and all in PAX headers */
+};
+
+/* As archive_writer_open(). What @sink finds wrong is what the call fails with. */
+int archive_writer_open_sink(const struct archive_sink *sink, const struct archive_writer_options *options,
+			     struct archive_writer **ret, struct err *err);
+
+/* A member, and the @item->size bytes of a file, in one or more pieces; bytes that belong to a hole must be given, but
+ * are not looked at. What has not been given when the next member comes is zeros. */
 int archive_writer_add(struct archive_writer *wr, const struct archive_item *item, struct err *err);
 int archive_writer_data(struct archive_writer *wr, const void *p, size_t len, struct err *err);
 
