@@ -84,8 +84,11 @@ void checkpoint_expire(struct engine *e);
 int checkpoint_restore(struct instance *in, const char *which, bool is_stateless, struct operation *op,
 		       struct err *err);
 
+/* The values of enum bundle_compression. */
+enum checkpoint_compression { CHECKPOINT_ZSTD, CHECKPOINT_GZIP, CHECKPOINT_NONE };
+
 struct export_options {
-	int compression; /* enum bundle_compression */
+	int compression; /* enum checkpoint_compression */
 	bool ignore_rootfs, ignore_volumes;
 };
 /* Writes an archive to @fd, which is the caller's (a file beside the target, to be renamed; or a pipe). */
@@ -95,7 +98,8 @@ int checkpoint_export(struct engine *e, const char *instance, const char *which,
 struct import_options {
 	const char *name; /* of the new instance; NULL: the archive's */
 	bool ignore_rootfs, ignore_volumes;
-	bool is_stopped; /* do not continue it: it keeps the memory as its saved state */
+	bool is_stopped;   /* do not continue it: it keeps the memory as its saved state */
+	bool is_stateless; /* the files only: the memory is left out, it is stopped */
 };
 /*
  * checkpoint_import() - an archive becomes a new instance, which continues

@@ -150,6 +150,7 @@ int operation_start(struct engine *e, const struct operation_spec *spec, struct 
 	op->info.kind = spec->kind;
 	op->info.description = spec->description;
 	op->info.instances = strv_copy(spec->instances);
+	op->info.snapshot = xstrdup_null(spec->snapshot);
 	op->info.may_cancel = spec->may_cancel;
 	op->info.created_us = op->info.updated_us = clock_real_us();
 	uuid_new(op->info.uuid);
@@ -321,12 +322,14 @@ void operation_get(struct operation *op, struct operation_info *ret)
 
 	*ret = op->info;
 	ret->instances = strv_copy(op->info.instances);
+	ret->snapshot = xstrdup_null(op->info.snapshot);
 	ret->metadata = op->info.metadata ? json_copy(op->info.metadata) : NULL;
 }
 
 void operation_info_done(struct operation_info *info)
 {
 	strv_free(info->instances);
+	free(info->snapshot);
 	json_free(info->metadata);
 	*info = (struct operation_info){ 0 };
 }

@@ -31,6 +31,7 @@ struct operation_spec {
 	const char *description; /* "Stopping instance" */
 	enum operation_class kind;
 	char *const *instances; /* names it works on; copied */
+	const char *snapshot;	/* of the only instance: what it makes or works on; copied, may be NULL */
 	bool may_cancel;
 	int (*run)(struct operation *op, void *arg, struct err *err);
 	void (*free_arg)(void *arg); /* called once, when run has ended or was never started; may be NULL */
@@ -76,6 +77,7 @@ struct operation_info {
 	uint64_t created_us, updated_us;
 	bool may_cancel;
 	char **instances;
+	char *snapshot;	       /* or NULL */
 	struct json *metadata; /* an object, or NULL */
 	char error[480];       /* "" unless it failed */
 	int error_code;	       /* negative errno */
