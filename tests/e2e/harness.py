@@ -248,8 +248,8 @@ class Instance:
     def uuid(self):
         return self.info()["stasis"]["uuid"]
 
-    def change(self, action, timeout=None, **body):
-        return self.rest.put(f"{self.url}/state", {"action": action, **body}, timeout=timeout)
+    def change(self, action, **body):
+        return self.rest.put(f"{self.url}/state", {"action": action, **body})
 
     def start(self, **body):
         return self.change("start", **body)
@@ -257,8 +257,8 @@ class Instance:
     def stop(self, **body):
         return self.change("stop", **body)
 
-    def stop_stateful(self, timeout=None):
-        op = self.change("stop", stateful=True, timeout=timeout)
+    def stop_stateful(self):
+        op = self.change("stop", stateful=True)
         info = self.info()
         assert info["status"] == "Stopped", info["status"]
         assert info["stateful"] is True
@@ -330,17 +330,19 @@ class Instance:
 
     def output_lines(self, stream=None):
         """The container's output, without conmon's time stamps; parts of long lines are joined."""
-        lines, part = [], ""
+        lines, parts = [], {}
         for raw in self.log_file("output.log").splitlines():
             found = self.LOG_LINE.match(raw)
             assert found, f"not a line of a k8s-file log: {raw!r}"
-            if stream and found[2] != stream:
+            _, which, kind, text = found.groups()
+            if stream and which != stream:
                 continue
-            part += found[4]
-            if found[3] == "F":
-                lines.append(part)
-                part = ""
-        return lines
+            text = parts.pop(which, "") + text
+            if kind == "F":
+                lines.append(text)
+            else:
+                parts[which] = text
+        return lines + list(parts.values())
 
     def output(self):
         with contextlib.suppress(ApiError):

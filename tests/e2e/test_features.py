@@ -14,7 +14,7 @@ ROUNDS = 2
 def status_of(instance):
     """The word, the round and the rest of the program's status file."""
     try:
-        words = instance.read("/status").split(maxsplit=2)
+        words = instance.read("/status").strip().split(maxsplit=2)
     except OSError:
         return None
     return words or None
@@ -46,8 +46,8 @@ def verify(instance, number):
 SURVIVE = [
     ("affinity", {}), ("cwd", {}), ("deleted-big", {}), ("deleted-small", {}), ("epoll", {}), ("eventfd", {}),
     ("flock", {}), ("inotify", {}), ("link-gone", {}), ("mapped", {}), ("memfd", {}), ("offsets", {}), ("pipe", {}),
-    ("posix-timer", {}), ("processes", {}), ("profile", {}), ("signals", {}), ("socketpair", {}), ("sysv", {}),
-    ("tcp", {}), ("threads", {}), ("timerfd", {}), ("tmpfs", {}), ("tty", {"console.tty": "true"}), ("udp", {}),
+    ("posix-timer", {}), ("processes", {}), ("profile", {}), ("signals", {}), ("socketpair", {}),
+    ("sysv", {}), ("tcp", {}), ("tcp-time-wait", {}), ("threads", {}), ("timerfd", {}), ("tmpfs", {}), ("tty", {"console.tty": "true"}), ("udp", {}),
     ("unix", {}), ("uring", {}), ("vfork", {}), ("zombie", {}),
 ]
 
@@ -62,6 +62,23 @@ def test_survives(daemon, name, config):
         verify(c, 2 + number)
 
 
+# What CRIU 4.2.1 loses without a word, and what the check must say of it if the engine cannot keep it.
+SILENT = [("lock-mapped", r"(?i)lock"), ("semaphore", r"(?i)semaphore"), ("timerfd-short", r"(?i)timer")]
+
+
+@pytest.mark.parametrize("name,words", SILENT, ids=[row[0] for row in SILENT])
+def test_kept_or_named(daemon, name, words):
+    """Nothing is lost silently: the thing survives, or the pre-flight names it."""
+    c = start_feature(daemon, name)
+    verify(c, 1)
+    report = daemon.rest.get(f"{c.url}/check")
+    if any(re.search(words, o["resource"] + o["remedy"]) for o in report["obstacles"]):
+        return
+    c.stop_stateful()
+    c.start()
+    verify(c, 2)
+
+
 def test_io_uring_falls_back(daemon):
     """Under the checkpointable profile a program that wants io_uring is told that there is none, and reads."""
     c = start_feature(daemon, "uring")
@@ -73,7 +90,7 @@ def test_terminal_speaks_after_restore(daemon):
     for number in range(ROUNDS):
         c.stop_stateful()
         c.start()
-        with Terminal(daemon, "console", "f1") as terminal:
+        with Terminal(daemon, "console", "f1", rows=33, columns=111) as terminal:
             word = f"word{number}"
             terminal.type(f"{word}\r")
             terminal.expect(rf"heard: {word}")
@@ -118,6 +135,7 @@ def test_refused_in_plain_words(daemon, name, config, words):
     assert c.pid == pid
     assert not c.is_frozen()
     if name != "uring":
+        wait_until(lambda: c.inside("/ticks").exists(), "it ticks")
         before = c.read("/ticks")
         wait_until(lambda: c.read("/ticks") > before, "the container runs on")
 

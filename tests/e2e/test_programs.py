@@ -141,6 +141,7 @@ writer = sqlite3.connect(path, isolation_level=None)
 print("mode", writer.execute("pragma journal_mode=wal").fetchone()[0])
 writer.execute("create table if not exists t (n integer primary key, text text)")
 n = writer.execute("select coalesce(max(n), 0) from t").fetchone()[0]
+print("integrity", writer.execute("pragma integrity_check").fetchone()[0])
 print("start", n)
 def read():
     reader = sqlite3.connect(path)
@@ -168,12 +169,28 @@ def test_sqlite_wal(daemon, debian):
     c = create(daemon, debian, "sqlite", python(SQLITE))
     reached = rounds(c, "sqlite")
     assert "mode wal" in c.output_lines()
-    check = daemon.cli("exec", "sqlite", "--", "sqlite3", "-cmd", ".timeout 20000", "/var/lib/data.db", "pragma integrity_check")
-    assert check.stdout.strip().splitlines()[-1] == "ok"
     c.stop(force=True)
     c.start()
     wait_until(lambda: len([x for x in c.output_lines() if x.startswith("start ")]) == 2, lambda: c.describe())
     assert int([x for x in c.output_lines() if x.startswith("start ")][-1].split()[1]) >= reached
+    assert [x for x in c.output_lines() if x.startswith("integrity")] == ["integrity ok"] * 2
+
+
+def test_sqlite_wal_and_a_second_process(daemon, debian):
+    """CRIU 4.2.1 loses POSIX locks on mapped files: the next process that opens the database takes itself for the only
+    one and cuts the index short under the first. Kept, or named by the check."""
+    c = create(daemon, debian, "sqlite", python(SQLITE))
+    wait_until(lambda: last_number(c, "sqlite") > 0, lambda: c.describe())
+    report = daemon.rest.get(f"{c.url}/check")
+    if any("lock" in o["resource"] + o["remedy"] for o in report["obstacles"]):
+        return
+    c.stop_stateful()
+    c.start()
+    check = daemon.cli("exec", "sqlite", "--", "sqlite3", "-cmd", ".timeout 20000", "/var/lib/data.db",
+                       "pragma integrity_check", check=False)
+    assert check.stdout.strip() == "ok", f"exit {check.returncode}; the instance: {c.describe()}"
+    before = last_number(c, "sqlite")
+    wait_until(lambda: last_number(c, "sqlite") > before, lambda: c.describe())
 
 
 MEMCACHED = r"""

@@ -214,6 +214,20 @@ static void verify_flock(void)
 		fail("the %s lock is lost", WEXITSTATUS(status) == 1 ? "flock" : "POSIX");
 }
 
+/* What SQLite does in WAL mode: a POSIX lock on a file that is also mapped. */
+static void arm_lock_mapped(void)
+{
+	struct flock range = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 10, .l_len = 20 };
+
+	fd = MUST(open("/locked", O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+	MUST(flock(fd, LOCK_EX));
+	other_fd = MUST(open("/locked-range", O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+	MUST(ftruncate(other_fd, 4096));
+	map = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, other_fd, 0);
+	must(map == MAP_FAILED ? -1 : 0, "mmap");
+	MUST(fcntl(other_fd, F_SETLK, &range));
+}
+
 static void arm_inotify(void)
 {
 	MUST(mkdir("/watched", 0755));
@@ -264,6 +278,7 @@ const struct feature file_features[] = {
 	{ "flock", arm_flock, verify_flock, NULL },
 	{ "inotify", arm_inotify, verify_inotify, NULL },
 	{ "link-gone", arm_link_gone, verify_link_gone, NULL },
+	{ "lock-mapped", arm_lock_mapped, verify_flock, NULL },
 	{ "mapped", arm_mapped, verify_mapped, NULL },
 	{ "offsets", arm_offsets, verify_offsets, NULL },
 	{ "tmpfs", arm_tmpfs, verify_tmpfs, NULL },

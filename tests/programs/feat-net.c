@@ -66,12 +66,13 @@ static void fill_queue(void)
 		fail("cannot send on the second connection: %s", strerror(errno));
 }
 
-static void arm_tcp(void)
+static void make_tcp(int reuse)
 {
 	socklen_t len = sizeof(address);
 	char byte = 0;
 
 	listener = MUST(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+	MUST(setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse)));
 	address.sin_family = AF_INET;
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	MUST(bind(listener, (struct sockaddr *)&address, sizeof(address)));
@@ -87,6 +88,18 @@ static void arm_tcp(void)
 
 	spawn(echo_client, NULL);
 	echo = MUST(accept(listener, NULL, NULL));
+}
+
+/* As nearly all servers do it. */
+static void arm_tcp(void)
+{
+	make_tcp(1);
+}
+
+/* A server that has closed a connection a moment ago: the address is in use for another minute (TIME_WAIT). */
+static void arm_tcp_time_wait(void)
+{
+	make_tcp(0);
 }
 
 static void verify_tcp(void)
@@ -171,6 +184,7 @@ static void verify_unix(void)
 
 const struct feature net_features[] = {
 	{ "tcp", arm_tcp, verify_tcp, idle_tcp },
+	{ "tcp-time-wait", arm_tcp_time_wait, verify_tcp, idle_tcp },
 	{ "udp", arm_udp, verify_udp, NULL },
 	{ "unix", arm_unix, verify_unix, idle_tcp },
 	{ 0 },
