@@ -43,3 +43,22 @@ CREATE TABLE IF NOT EXISTS image_aliases (
 	name TEXT PRIMARY KEY,
 	fingerprint TEXT NOT NULL REFERENCES images ON DELETE CASCADE
 );
+
+-- Named volumes: the row comes last, when the folder is there, and goes first.
+CREATE TABLE IF NOT EXISTS volumes (
+	name TEXT PRIMARY KEY,
+	created INTEGER NOT NULL
+);
+
+-- What is mounted where: a volume at most once in an instance, and at most one at a path. Name is the device's.
+CREATE TABLE IF NOT EXISTS attachments (
+	instance TEXT NOT NULL REFERENCES instances ON DELETE CASCADE,
+	name TEXT NOT NULL,
+	volume TEXT NOT NULL REFERENCES volumes,
+	path TEXT NOT NULL,
+	readonly INTEGER NOT NULL DEFAULT 0,
+	PRIMARY KEY (instance, name),
+	UNIQUE (instance, volume),
+	UNIQUE (instance, path)
+);
+CREATE INDEX IF NOT EXISTS attachments_by_volume ON attachments (volume);
