@@ -13,6 +13,9 @@
 /* clang-format off */
 static const char *const FAULT_LIST[] = {
 	"boot.begin",
+	"checkpoint.copied",
+	"checkpoint.dumped",
+	"checkpoint.frozen",
 	"create.rootfs",
 	"create.row",
 	"delete.files",
@@ -23,6 +26,8 @@ static const char *const FAULT_LIST[] = {
 	"restore.mounted",
 	"restore.resume",
 	"restore.verified",
+	"rollback.started",
+	"rollback.swapped",
 	"shutdown.begin",
 	"start.created",
 	"start.mounted",

@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "base/strv.h"
 #include "engine/config.h"
+#include "engine/create.h"
 #include "engine/image.h"
 #include "engine/instance.h"
 #include "engine/operation.h"
@@ -43,7 +44,7 @@ static bool is_taken(struct engine *e, const char *name)
 	return instance_info(e, name, /* live= */ false, &info, NULL) == 0;
 }
 
-static int choose_name(struct engine *e, const char *wanted, char **ret, struct err *err)
+int create_choose_name(struct engine *e, const char *wanted, char **ret, struct err *err)
 {
 	if (wanted && *wanted) {
 		int r = instance_check_name(wanted, err);
@@ -92,8 +93,8 @@ static int check_all_config(const struct instance_create *rq, char ***ret, struc
 	return 0;
 }
 
-/* Folders, row, list. The instance is claimed from the moment that others can see it. */
-static int bring_into_being(struct instance *in, struct err *err)
+/* Folders, what @fill puts into them, row. The instance is claimed from the moment that others can see it. */
+static int bring_into_being(struct instance *in, create_fill fill, void *ctx, struct err *err)
 {
 	autofree char *dir = instance_path(in, ""), *logs = instance_log_path(in, "");
 	AUTO(image_info_free) struct image_info *image = NULL;
@@ -103,41 +104,32 @@ static int bring_into_being(struct instance *in, struct err *err)
 	if (r == 0)
 		r = path_mkdirs(logs, 0700, err);
 	FAULT("create.rootfs", err);
+	if (r == 0 && fill)
+		r = fill(in, ctx, err);
 	if (r == 0)
 		r = instances_insert(in->engine->db, &in->row, err);
-	if (r == 0)
-		r = image_find(in->engine, in->row.image, &image, err); /* deleted before our row told that it is used? */
+	if (r == 0) /* was it deleted before our row told that it is used? */
+		r = image_find(in->engine, in->row.image, &image, err);
 	FAULT("create.row", err);
 	return r;
 }
 
-int instance_create(struct engine *e, const struct instance_create *rq, struct operation *op, struct instance **ret,
+int create_from_row(struct engine *e, struct instance_row *row, create_fill fill, void *ctx, struct instance **ret,
 		    struct err *err)
 {
 	AUTO(image_info_free) struct image_info *image = NULL;
-	AUTO(instance_row_done) struct instance_row row = { 0 };
 	struct instance *in;
-	int r;
+	int r = image_find(e, row->image, &image, err);
 
-	r = choose_name(e, rq->name, &row.name, err);
-	if (r == 0)
-		r = check_all_config(rq, &row.config, err);
-	if (r == 0)
-		r = image_find(e, rq->image && *rq->image ? rq->image : "busybox", &image, err);
-	if (r == 0)
-		r = operation_commit(op, err);
 	if (r < 0)
 		return r;
-	uuid_new(row.uuid);
-	row.image = xstrdup(image->fingerprint);
-	row.description = xstrdup(rq->description ? rq->description : "");
-	row.is_ephemeral = rq->is_ephemeral;
-	row.created_us = clock_real_us();
-	in = instance_new(e, &row);
+	uuid_new(row->uuid);
+	row->created_us = clock_real_us();
+	in = instance_new(e, row);
 	in->image_description = xstrdup_null(image->description);
 	in->architecture = xstrdup_null(image->architecture);
 	in->doing = "being created";
-	r = bring_into_being(in, err);
+	r = bring_into_being(in, fill, ctx, err);
 	if (r < 0) {
 		(void)instances_delete(e->db, in->row.uuid, NULL);
 		(void)remove_files(e, in->row.uuid, NULL);
@@ -148,4 +140,26 @@ int instance_create(struct engine *e, const struct instance_create *rq, struct o
 	instance_note(in, "created from image %.12s (%s)", in->row.image, in->image_description);
 	*ret = in;
 	return 0;
+}
+
+int instance_create(struct engine *e, const struct instance_create *rq, struct operation *op, struct instance **ret,
+		    struct err *err)
+{
+	AUTO(image_info_free) struct image_info *image = NULL;
+	AUTO(instance_row_done) struct instance_row row = { 0 };
+	int r;
+
+	r = create_choose_name(e, rq->name, &row.name, err);
+	if (r == 0)
+		r = check_all_config(rq, &row.config, err);
+	if (r == 0)
+		r = image_find(e, rq->image && *rq->image ? rq->image : "busybox", &image, err);
+	if (r == 0)
+		r = operation_commit(op, err);
+	if (r < 0)
+		return r;
+	row.image = xstrdup(image->fingerprint);
+	row.description = xstrdup(rq->description ? rq->description : "");
+	row.is_ephemeral = rq->is_ephemeral;
+	return create_from_row(e, &row, NULL, NULL, ret, err);
 }

@@ -18,6 +18,7 @@
 #include "engine/image.h"
 #include "engine/recover.h"
 #include "engine/state.h"
+#include "engine/volume.h"
 #include "engine/watch.h"
 #include "runtime/mntns.h"
 
@@ -58,7 +59,7 @@ static void fill_in(struct settings *s)
 
 static int make_folders(const struct settings *s, struct err *err)
 {
-	static const char *const state[] = { "", "/instances", "/tmp" }, *const run[] = { "", "/c", "/netns", "/mem" };
+	static const char *const state[] = { "", "/checkpoints", "/instances", "/tmp" }, *const run[] = { "", "/c", "/netns", "/mem" };
 	int r = path_mkdirs(s->log_dir, 0700, err);
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(state); i++) {
@@ -113,7 +114,7 @@ static int add_row(struct instance_row *row, void *ctx)
 		in->architecture = xstrdup_null(image->architecture);
 	}
 	instance_add(in);
-	return 0;
+	return volume_load(in, NULL);
 }
 
 static int open_rooms(struct engine *e, struct err *err)
@@ -126,6 +127,8 @@ static int open_rooms(struct engine *e, struct err *err)
 		r = tools_find(&e->tools, e->settings.tools_dir, e->settings.guard, e->settings.run_dir, err);
 	if (r == 0)
 		r = mount_memory(e->settings.run_dir, err);
+	if (r == 0)
+		r = volume_sweep(e, err);
 	if (r == 0)
 		r = instances_each(e->db, add_row, e, err);
 	if (r == 0)

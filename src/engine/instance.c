@@ -47,6 +47,7 @@ void instance_free(struct instance *in)
 	if (in->conmon_fd >= 0)
 		(void)close(in->conmon_fd);
 	instance_row_done(&in->row);
+	devices_done(&in->devices);
 	free(in->image_description);
 	free(in->architecture);
 	free(in->last_error);
@@ -334,6 +335,7 @@ static struct instance_info *copy_locked(const struct instance *in)
 	info->created_us = in->row.created_us;
 	info->last_used_us = in->row.last_used_us;
 	info->config = strv_copy(in->row.config);
+	info->devices = devices_copy(&in->devices);
 	info->pid = in->init;
 	info->has_exit_code = in->has_exit_code;
 	info->exit_code = in->exit_code;
@@ -389,6 +391,7 @@ void instance_info_free(struct instance_info *info)
 	free(info->image_description);
 	free(info->architecture);
 	strv_free(info->config);
+	devices_done(&info->devices);
 	free(info->last_error);
 	free(info);
 }

@@ -13,6 +13,7 @@
 #include "base/auto.h"
 #include "base/err.h"
 #include "base/uuid.h"
+#include "engine/devices.h"
 #include "engine/engine.h"
 
 struct instance;
@@ -54,6 +55,7 @@ struct instance_info {
 	bool is_busy;
 	uint64_t created_us, last_used_us; /* real time; 0: never */
 	char **config;			   /* "key=value", sorted; volatile.* among them */
+	struct devices devices;		   /* attached volumes */
 	pid_t pid;			   /* of the container's init, 0 if not running */
 	bool has_exit_code;
 	int exit_code;			  /* of the last run */
@@ -83,8 +85,9 @@ struct instance_create {
 	const char *name;  /* NULL or "": one is made up ("calm-otter") */
 	const char *image; /* fingerprint, unique prefix, alias, or "busybox" for the built-in one; NULL: built-in */
 	const char *description;
-	char *const *config;  /* "key=value"; checked against the table of config.h */
-	char *const *command; /* NULL: what the image says */
+	char *const *config;	       /* "key=value"; checked against the table of config.h */
+	char *const *command;	       /* NULL: what the image says */
+	const struct devices *devices; /* volumes to attach (volume_set_devices()); NULL: none */
 	bool is_ephemeral;
 };
 /* Creates it stopped; on success *ret is claimed. A failure leaves nothing. */

@@ -194,6 +194,16 @@ int manifest_write(const char *folder, struct json *m, struct json *files, struc
 	return write_text(folder, MANIFEST_NAME, text, err);
 }
 
+int manifest_rewrite(const char *folder, struct json *m, struct err *err)
+{
+	autofree char *path = path_join(folder, MANIFEST_NAME), *text = NULL;
+
+	json_unset(m, "seal");
+	seal(m);
+	text = json_print(m, JSON_PRETTY);
+	return file_write_whole(path, text, strlen(text), 0600, err);
+}
+
 /* Only names that we give: nothing may lead out of the folder. */
 static bool is_our_name(const char *name)
 {

@@ -32,6 +32,9 @@ int manifest_take_file(const char *folder, const char *name, struct json *files,
 /* Completes @m with format and @files (taken over), seals it and writes it to the folder. */
 int manifest_write(const char *folder, struct json *m, struct json *files, struct err *err);
 
+/* Seals @m again after a change of what is not a file, and replaces the manifest as one step. */
+int manifest_rewrite(const char *folder, struct json *m, struct err *err);
+
 /* Reads and judges: format, seal, names. The document is the caller's. -EUCLEAN says what is wrong. */
 int manifest_read(const char *folder, struct json **ret, struct err *err);
 

@@ -10,11 +10,13 @@
 #include "base/path.h"
 #include "base/proc.h"
 #include "base/str.h"
+#include "engine/checkpoint-folder.h"
 #include "engine/config.h"
 #include "engine/container.h"
 #include "engine/remove.h"
 #include "engine/saved.h"
 #include "engine/state.h"
+#include "engine/swap.h"
 #include "runtime/conmon.h"
 #include "runtime/crun.h"
 #include "runtime/freezer.h"
@@ -74,6 +76,16 @@ static void recover_restore(struct instance *in, const struct journal_row *row)
 	}
 }
 
+/* A live checkpoint left nothing that counts; what it froze goes on. */
+static void recover_checkpoint(struct instance *in, const struct journal_row *row)
+{
+	if (!cgroup_wait_empty(&in->cg, CGROUP_DUMP, CRIU_ENDS_US))
+		(void)cgroup_kill(&in->cg, CGROUP_DUMP, KILL_US, NULL);
+	if (cgroup_exists(&in->cg, CGROUP_PAYLOAD))
+		(void)freezer_set(&in->cg, str_eq(row->detail, "paused"), KILL_US, NULL);
+	instance_note(in, "a checkpoint was interrupted by the end of stasisd");
+}
+
 /* Whether a created container has been let go: its first program is then not crun any more. */
 static bool has_been_started(const struct instance *in)
 {
@@ -104,6 +116,7 @@ static const struct {
 	void (*recover)(struct instance *in, const struct journal_row *row);
 } flows[] = {
 	{ "boot", recover_boot },
+	{ "checkpoint", recover_checkpoint },
 	{ "restore", recover_restore },
 	{ "stateful-stop", recover_stop },
 };
@@ -130,6 +143,20 @@ static int recover_journal(struct engine *e, struct err *err)
 	return r;
 }
 
+/* Going back to a checkpoint was interrupted: what was before comes back, and starts from its saved state. */
+static void recover_swap(struct instance *in)
+{
+	struct err err = ERR_INIT;
+
+	if (!swap_is_open(in))
+		return;
+	container_teardown(in, /* keep_network= */ true);
+	if (swap_undo(in, &err) < 0)
+		instance_note(in, "a restore was interrupted by the end of stasisd, and cannot be undone: %s", err.text);
+	else
+		instance_note(in, "a restore was interrupted by the end of stasisd; it was undone");
+}
+
 /* What runs is found by its bundle; what has ended meanwhile left its exit code there. */
 static void recover_instance(struct instance *in)
 {
@@ -137,6 +164,7 @@ static void recover_instance(struct instance *in)
 	struct err err = ERR_INIT;
 	int r;
 
+	recover_swap(in);
 	saved_sweep(in);
 	saved_refresh(in);
 	r = container_adopt(in, &err);
@@ -167,5 +195,7 @@ int recover(struct engine *e, struct err *err)
 			instance_release(in);
 	}
 	remove_strays(e);
+	checkpoint_sweep(e);
+	checkpoint_expire(e);
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/uuid.h"
+#include "engine/checkpoint-folder.h"
 #include "engine/container.h"
 #include "engine/state.h"
 
@@ -32,7 +33,9 @@ int remove_instance(struct instance *in, struct err *err)
 	in->is_deleted = true;
 	mutex_unlock(&in->engine->mutex);
 	FAULT_HERE("delete.row");
-	r = remove_files(in->engine, in->row.uuid, err);
+	r = checkpoint_delete_all(in->engine, in->row.uuid, err);
+	if (r == 0)
+		r = remove_files(in->engine, in->row.uuid, err);
 	if (r < 0)
 		return err_wrap(err, r, "'%s' is deleted, but some of its files are not", in->row.name);
 	FAULT_HERE("delete.files");

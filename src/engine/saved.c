@@ -84,7 +84,7 @@ static int take_spec(const struct instance *in, const char *folder, struct json 
 	return r < 0 ? r : manifest_take_text(folder, "spec.dump", text, files, err);
 }
 
-static int sync_all(const struct instance *in, struct err *err)
+int saved_sync(const struct instance *in, struct err *err)
 {
 	autofree char *path = instance_path(in, "");
 	autoclose int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -124,7 +124,7 @@ int saved_fill(struct instance *in, const struct saved_facts *facts, const char 
 	FAULT("stop.copied", err);
 	operation_progress(op, "checkpoint_progress", "Syncing to disk");
 	began = clock_mono_us();
-	r = sync_all(in, err);
+	r = saved_sync(in, err);
 	if (r < 0)
 		return r;
 	info.sync_us = clock_mono_us() - began;

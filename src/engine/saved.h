@@ -52,6 +52,9 @@ int saved_fill(struct instance *in, const struct saved_facts *facts, const char 
 /* state.new becomes state: from here on the container's work is in the state, and nowhere else. */
 int saved_commit(struct instance *in, struct err *err);
 
+/* Writes through to the disk what the instance's folders hold. */
+int saved_sync(const struct instance *in, struct err *err);
+
 /* A state that was read: its manifest is sound and names only files inside. */
 struct saved {
 	struct json *manifest;

@@ -38,6 +38,7 @@ struct instance {
 	struct list link;
 	struct engine *engine;
 	struct instance_row row;
+	struct devices devices; /* what the table of attachments says */
 	char *image_description, *architecture;
 	enum instance_status status;
 	const char *doing; /* who holds the claim; NULL: free */

@@ -29,6 +29,7 @@
 #include "runtime/affinity.h"
 #include "runtime/conmon.h"
 #include "runtime/freezer.h"
+#include "runtime/utsns.h"
 #include "store/journal.h"
 
 struct start {
@@ -74,6 +75,18 @@ static int verified(struct start *s, struct err *err)
 	return s->verified;
 }
 
+/* A clone comes up under its own name. */
+static int name_it(struct start *s, struct err *err)
+{
+	autofree pid_t *pids = NULL;
+	size_t n = 0;
+	int r = cgroup_processes(&s->in->cg, CGROUP_PAYLOAD, &pids, &n, err);
+
+	if (r == 0 && n == 0)
+		r = err_set(err, -ESRCH, "the restored container has no process");
+	return r < 0 ? r : utsns_set_hostname(pids[0], s->in->row.name, err);
+}
+
 /* Every task stands before its first instruction. */
 static int on_restored(const char *action, struct hook *hook, void *ctx, struct err *err)
 {
@@ -92,6 +105,8 @@ static int on_restored(const char *action, struct hook *hook, void *ctx, struct 
 		r = container_note_stdio(s->in, &stdio, err);
 	if (r == 0)
 		r = affinity_apply(&s->in->cg, json_get(s->saved.manifest, "affinity"), err);
+	if (r == 0 && json_get(s->saved.manifest, "from_checkpoint"))
+		r = name_it(s, err);
 	if (r == 0 && s->saved.was_paused)
 		r = file_poke(freeze, "1", err);
 	if (r == 0)

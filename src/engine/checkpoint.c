@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * checkpoint.c - an instance at one instant, while it runs on
+ *
+ *   pre-flight, early copies, room on disk → journal → hook → [ guard, freeze → CRIU dumps to memory → (its hook asks
+ * us) capture of the files → thaw ] → copy, digest, sync, manifest, rename → journal done
+ *
+ * frozen_window() is all that the container has to wait for: nothing in it could happen before or after it. The files
+ * are captured inside of CRIU's hook, while the tasks are seized, because CRIU removes its link-remap files before it
+ * returns.
+ */
+#include "engine/checkpoint.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/str.h"
+#include "engine/checkpoint-folder.h"
+#include "engine/config.h"
+#include "engine/container.h"
+#include "engine/files.h"
+#include "engine/host.h"
+#include "engine/manifest.h"
+#include "engine/memory.h"
+#include "engine/operation.h"
+#include "engine/saved.h"
+#include "engine/state.h"
+#include "engine/window.h"
+#include "runtime/affinity.h"
+#include "runtime/freezer.h"
+#include "runtime/preflight.h"
+#include "store/journal.h"
+
+#define KILL_US		  (10 * US_PER_S)
+#define DUMP_BYTES_PER_US 500 /* a careful guess of CRIU's speed into memory, for --max-pause */
+#define DUMP_FIXED_US	  (100 * US_PER_MS)
+#define SPEC_MAX	  (16 << 20)
+
+struct making {
+	struct instance *in;
+	struct operation *op;
+	const struct checkpoint_options *o;
+	char uuid[UUID_SIZE];
+	char *name, *folder, *images;
+	bool has_memory, is_up;
+	struct memory memory;
+	struct container_stdio stdio;
+	struct json *affinity;
+	struct files *files;
+	struct checkpoint_phases phases;
+	uint64_t began_us, frozen_at_us, dump_began_us;
+	uint64_t memory_bytes;
+	int64_t processes;
+	bool was_paused, is_captured;
+};
+
+static void making_done(struct making *m)
+{
+	memory_done(&m->memory);
+	container_stdio_done(&m->stdio);
+	json_free(m->affinity);
+	files_free(m->files);
+	free(m->name);
+	free(m->folder);
+	free(m->images);
+}
+AUTO_DEFINE_IN(struct making, making_done)
+
+static int choose_name(struct making *m, struct err *err)
+{
+	AUTO(checkpoint_info_free) struct checkpoint_info *other = NULL;
+	struct engine *e = m->in->engine;
+	int r;
+
+	if (m->o->name && *m->o->name) {
+		r = checkpoint_check_name(m->o->name, err);
+		if (r < 0)
+			return r;
+		if (checkpoint_find(e, m->in->row.name, m->o->name, &other, NULL) == 0)
+			return err_set(err, -EEXIST, "'%s' has a checkpoint '%s' already", m->in->row.name, m->o->name);
+		m->name = xstrdup(m->o->name);
+		return 0;
+	}
+	for (int i = 0;; i++) {
+		AUTO(checkpoint_info_free) struct checkpoint_info *taken = NULL;
+		autofree char *name = xasprintf("snap%d", i);
+
+		if (checkpoint_find(e, m->in->row.name, name, &taken, NULL) == 0)
+			continue;
+		m->name = TAKE_PTR(name);
+		return 0;
+	}
+}
+
+static int check_pause(const struct making *m, uint64_t bytes, struct err *err)
+{
+	uint64_t expected = DUMP_FIXED_US + bytes / DUMP_BYTES_PER_US;
+
+	if (!m->o->max_pause_us || expected <= m->o->max_pause_us)
+		return 0;
+	return err_set(err, -ETIMEDOUT,
+		       "its memory (%llu MiB) would take about %llu ms to dump, more than the longest pause of %llu ms",
+		       (unsigned long long)(bytes >> 20), (unsigned long long)(expected / US_PER_MS),
+		       (unsigned long long)(m->o->max_pause_us / US_PER_MS));
+}
+
+/* Everything about the processes that can be known to fail is found out while they run. */
+static int prepare_memory(struct making *m, struct err *err)
+{
+	autofree char *bundle = instance_bundle_path(m->in, "");
+	AUTO(preflight_done) struct preflight report = { 0 };
+	char obstacle[400];
+	int r;
+
+	r = host_can_checkpoint(m->in->engine, err);
+	if (r == 0)
+		r = preflight_run(&m->in->cg, m->in->init, &report, err);
+	if (r < 0)
+		return r;
+	if (preflight_explain(&report, obstacle, sizeof(obstacle)))
+		return err_set(err, -EINVAL, "it cannot be checkpointed now: %s", obstacle);
+	m->processes = report.processes;
+	r = check_pause(m, report.memory_bytes, err);
+	if (r == 0)
+		r = container_read_stdio(bundle, &m->stdio, err);
+	if (r == 0)
+		r = affinity_read(&m->in->cg, &m->affinity, err);
+	return r == 0 ? memory_prepare(&m->memory, m->in, m->images, report.memory_bytes, err) : r;
+}
+
+static int prepare(struct making *m, struct err *err)
+{
+	int r;
+
+	operation_progress(m->op, "checkpoint_progress", "Preparing");
+	r = choose_name(m, err);
+	if (r < 0)
+		return r;
+	uuid_new(m->uuid);
+	m->folder = checkpoint_new_path(m->in->engine, m->uuid);
+	m->images = path_join(m->folder, "checkpoint");
+	r = path_mkdirs(m->has_memory ? m->images : m->folder, 0700, err);
+	if (r == 0 && m->has_memory && m->is_up)
+		r = prepare_memory(m, err);
+	if (r == 0)
+		r = files_prepare(m->in, m->folder, !m->o->ignore_rootfs, !m->o->ignore_volumes, m->op, &m->files, err);
+	m->phases.prepare = clock_mono_us() - m->began_us;
+	return r;
+}
+
+/* The container stands still. */
+static int capture(struct making *m, struct err *err)
+{
+	uint64_t began = clock_mono_us();
+	int r;
+
+	if (m->o->max_pause_us && began - m->frozen_at_us > m->o->max_pause_us)
+		return err_set(
+			err, -ETIMEDOUT,
+			"given up: it has stood still for %llu ms already, more than the longest pause of %llu ms",
+			(unsigned long long)((began - m->frozen_at_us) / US_PER_MS),
+			(unsigned long long)(m->o->max_pause_us / US_PER_MS));
+	FAULT("checkpoint.dumped", err);
+	r = files_take(m->files, err);
+	m->phases.capture = clock_mono_us() - began;
+	m->is_captured = r == 0;
+	return r;
+}
+
+/* CRIU has written the images and holds the tasks. */
+static int on_dumped(const char *action, struct hook *hook, void *ctx, struct err *err)
+{
+	struct making *m = ctx;
+	autofree char *freeze = cgroup_file(&m->in->cg, CGROUP_PAYLOAD, "cgroup.freeze");
+	int r;
+
+	(void)action;
+	(void)hook;
+	m->phases.dump = clock_mono_us() - m->dump_began_us;
+	/* CRIU thaws the cgroup for its work: freeze it again, so that nothing would run even if CRIU were killed now
+	 */
+	r = file_poke(freeze, "1", err);
+	return r < 0 ? r : capture(m, err);
+}
+
+static int dump(struct making *m, struct err *err)
+{
+	autofree char *never = path_join(m->folder, ".never"); /* nothing here makes the container obsolete */
+	AUTO(hook_close) struct hook *hook = NULL;
+	struct err dump_err = ERR_INIT;
+	int r, answer;
+
+	r = hook_open(m->in, on_dumped, m, &hook, err);
+	if (r < 0)
+		return r;
+	m->dump_began_us = clock_mono_us();
+	r = memory_dump(&m->memory, m->in, hook, never, /* leave_running= */ true, &dump_err);
+	if (hook_end(hook, &answer, err) && answer < 0)
+		return answer;
+	if (r < 0 && err)
+		*err = dump_err;
+	if (r == 0 && !m->is_captured)
+		r = err_set(err, -EIO, "CRIU ended without asking for the files");
+	return r;
+}
+
+/* All that the container waits for. Every way out thaws what was frozen here, and leaves a paused container paused. */
+static int frozen_window(struct making *m, struct err *err)
+{
+	autofree char *never = path_join(m->folder, ".never");
+	AUTO(window_close) struct window window = WINDOW_CLOSED;
+	int r;
+
+	r = window_open(&window, m->in, never, err);
+	if (r < 0)
+		return r;
+	FAULT("checkpoint.frozen", err);
+	m->was_paused = window_found_paused(&window);
+	m->frozen_at_us = window.frozen_at_us;
+	m->phases.freeze = window.freeze_us;
+	operation_progress(m->op, "checkpoint_progress", "Reading memory");
+	r = m->has_memory ? dump(m, err) : capture(m, err);
+	if (m->was_paused)
+		(void)freezer_set(&m->in->cg, true, KILL_US,
+				  NULL); /* CRIU thaws for its work, and may have been ended in it */
+	window_close(&window);
+	m->phases.paused = clock_mono_us() - m->frozen_at_us;
+	return r;
+}
+
+/* The memory of a stopped instance is its saved state. */
+static int take_saved_memory(struct making *m, struct json *files, struct json *manifest, struct err *err)
+{
+	autofree char *images = instance_path(m->in, SAVED_STATE "/checkpoint"),
+		      *spec = instance_path(m->in, SAVED_STATE "/spec.dump");
+	AUTO(saved_done) struct saved saved = { 0 };
+	autofree char *text = NULL;
+	int r;
+
+	r = saved_read(m->in, SAVED_STATE, &saved, err);
+	if (r == 0)
+		r = saved_verify(m->in, &saved, /* is_pages= */ false, err);
+	if (r == 0)
+		r = saved_verify(m->in, &saved, /* is_pages= */ true, err);
+	if (r == 0)
+		r = manifest_take_images(m->folder, images, NULL, files, m->op, &m->memory_bytes, err);
+	if (r == 0)
+		r = file_read(spec, SPEC_MAX, &text, NULL, err);
+	if (r == 0)
+		r = manifest_take_text(m->folder, "spec.dump", text, files, err);
+	if (r < 0)
+		return r;
+	m->processes = saved.info.processes;
+	m->was_paused = saved.was_paused;
+	json_set_bool(manifest, "has_tty", saved.has_tty);
+	json_set_bool(manifest, "has_stdin", saved.has_stdin);
+	json_set_bool(manifest, "tcp_established", saved.tcp_established);
+	json_set_bool(manifest, "file_locks", saved.file_locks);
+	json_set(manifest, "affinity", json_copy(json_get(saved.manifest, "affinity")));
+	return 0;
+}
+
+static int take_live_memory(struct making *m, struct json *files, struct json *manifest, struct err *err)
+{
+	autofree char *spec = instance_bundle_path(m->in, "config.json"), *text = NULL;
+	int r;
+
+	r = manifest_take_images(m->folder, m->memory.is_in_memory ? m->memory.images : NULL, m->stdio.descriptors,
+				 files, m->op, &m->memory_bytes, err);
+	if (r == 0)
+		r = file_read(spec, SPEC_MAX, &text, NULL, err);
+	if (r == 0)
+		r = manifest_take_text(m->folder, "spec.dump", text, files, err);
+	if (r < 0)
+		return r;
+	json_set_bool(manifest, "has_tty", m->stdio.has_tty);
+	json_set_bool(manifest, "has_stdin", m->stdio.has_stdin);
+	json_set_bool(manifest, "tcp_established", str_eq(config_get(m->in->row.config, "checkpoint.tcp"), "keep"));
+	json_set_bool(manifest, "file_locks", config_get_bool(m->in->row.config, "checkpoint.file_locks"));
+	json_set(manifest, "affinity", json_copy(m->affinity));
+	return 0;
+}
+
+static struct json *phases(const struct checkpoint_phases *p)
+{
+	struct json *o = json_new_object();
+
+	json_set_int(o, "prepare_us", (int64_t)p->prepare);
+	json_set_int(o, "freeze_us", (int64_t)p->freeze);
+	json_set_int(o, "dump_us", (int64_t)p->dump);
+	json_set_int(o, "capture_us", (int64_t)p->capture);
+	json_set_int(o, "paused_us", (int64_t)p->paused);
+	json_set_int(o, "copy_us", (int64_t)p->copy);
+	json_set_int(o, "digest_us", (int64_t)p->digest);
+	json_set_int(o, "sync_us", (int64_t)p->sync);
+	json_set_int(o, "total_us", (int64_t)p->total);
+	return o;
+}
+
+static void describe(const struct making *m, struct json *o)
+{
+	const struct instance *in = m->in;
+	struct json *instance = json_new_object();
+	const char *criu, *crun;
+	char when[CLOCK_RFC3339_SIZE];
+
+	host_versions(in->engine, &criu, &crun);
+	json_set_str(o, "kind", "checkpoint");
+	json_set_str(o, "uuid", m->uuid);
+	json_set_str(o, "name", m->name);
+	json_set_str(o, "description", m->o->description);
+	json_set_str(o, "created_at", clock_rfc3339(clock_real_us(), when));
+	if (m->o->expires_us)
+		json_set_str(o, "expires_at", clock_rfc3339(m->o->expires_us, when));
+	json_set_str(instance, "uuid", in->row.uuid);
+	json_set_str(instance, "name", in->row.name);
+	json_set_str(instance, "image", in->row.image);
+	json_set_bool(instance, "ephemeral", in->row.is_ephemeral);
+	json_set(instance, "config", json_new_strv(in->row.config));
+	json_set(o, "instance", instance);
+	json_set(o, "versions", manifest_versions(criu, crun));
+	json_set_bool(o, "has_memory", m->has_memory);
+	json_set_bool(o, "was_running", m->is_up);
+	json_set_bool(o, "was_paused", m->was_paused);
+	json_set_int(o, "processes", m->processes);
+	json_set_int(o, "bytes", (int64_t)m->memory_bytes);
+	json_set(o, "phases", phases(&m->phases));
+}
+
+static int sync_folder(const struct making *m, struct err *err)
+{
+	autoclose int fd = open(m->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || syncfs(fd) < 0)
+		return err_sys(err, "cannot write the checkpoint through to the disk");
+	return 0;
+}
+
+/* From here on the container runs: take all the time that safety needs. */
+static int commit(struct making *m, struct json *files, struct json *manifest, struct err *err)
+{
+	uint64_t began = clock_mono_us();
+	int r = 0;
+
+	if (m->has_memory)
+		r = m->is_up ? take_live_memory(m, files, manifest, err) : take_saved_memory(m, files, manifest, err);
+	m->phases.copy = clock_mono_us() - began;
+	began = clock_mono_us();
+	if (r == 0)
+		r = files_describe(m->files, files, manifest, m->op, err);
+	m->phases.digest = clock_mono_us() - began;
+	began = clock_mono_us();
+	operation_progress(m->op, "checkpoint_progress", "Syncing to disk");
+	if (r == 0)
+		r = sync_folder(m, err);
+	m->phases.sync = clock_mono_us() - began;
+	m->phases.total = clock_mono_us() - m->began_us;
+	describe(m, manifest);
+	FAULT("checkpoint.copied", err);
+	return r;
+}
+
+static int conclude(struct making *m, struct err *err)
+{
+	AUTO(json_free) struct json *manifest = json_new_object(), *files = json_new_array();
+	int r = commit(m, files, manifest, err);
+
+	if (r == 0)
+		r = manifest_write(m->folder, manifest, TAKE_PTR(files), err);
+	if (r == 0)
+		r = operation_commit(m->op, err);
+	if (r == 0)
+		r = sync_folder(m, err);
+	return r == 0 ? checkpoint_commit(m->in->engine, m->uuid, err) : r;
+}
+
+static int make(struct making *m, struct err *err)
+{
+	int64_t journal;
+	int r = prepare(m, err);
+
+	if (r < 0)
+		return r;
+	if (m->is_up) {
+		r = journal_begin(m->in->engine->db, "checkpoint", m->in->row.uuid,
+				  freezer_is_frozen(&m->in->cg) ? "paused" : "", &journal, err);
+		if (r < 0)
+			return r;
+		r = frozen_window(m, err);
+		(void)journal_end(m->in->engine->db, journal, NULL);
+	} else {
+		m->frozen_at_us = clock_mono_us();
+		r = capture(m, err);
+	}
+	return r < 0 ? r : conclude(m, err);
+}
+
+int checkpoint_create(struct instance *in, const struct checkpoint_options *o, struct operation *op,
+		      char ret_uuid[UUID_SIZE], struct err *err)
+{
+	AUTO(making_done) struct making m = { .in = in, .op = op, .o = o };
+	int r;
+
+	m.began_us = clock_mono_us();
+	m.is_up = instance_is_up(in);
+	m.has_memory = !o->is_stateless && (m.is_up || in->state.exists);
+	r = make(&m, err);
+	if (r < 0) {
+		if (m.folder)
+			(void)manifest_remove_folder(m.folder, NULL);
+		(void)err_wrap(err, r, "cannot checkpoint '%s'", in->row.name);
+		instance_note(in, "%s", err ? err->text : "a checkpoint failed");
+		return r;
+	}
+	instance_note(in, "checkpoint %s (%s): paused %llu ms: dump %llu, files %llu", m.name, m.uuid,
+		      (unsigned long long)(m.phases.paused / US_PER_MS),
+		      (unsigned long long)(m.phases.dump / US_PER_MS),
+		      (unsigned long long)(m.phases.capture / US_PER_MS));
+	(void)memcpy(ret_uuid, m.uuid, UUID_SIZE);
+	return 0;
+}
