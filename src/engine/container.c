@@ -22,6 +22,7 @@
 #include "engine/remove.h"
 #include "engine/saved.h"
 #include "engine/state.h"
+#include "engine/volume.h"
 #include "image/rootfs.h"
 #include "runtime/conmon.h"
 #include "runtime/crun.h"
@@ -113,6 +114,23 @@ static char **process_env(const struct instance *in, const struct image_info *im
 	return env;
 }
 
+/* With the instance's volumes mounted over what it has below. */
+static int write_spec_with_volumes(const struct instance *in, struct spec *spec, const char *bundle, struct err *err)
+{
+	size_t n;
+	struct volume_mount *volumes = volume_mounts(in, &n);
+	autofree struct spec_bind *binds = xcalloc(n + 1, sizeof(*binds));
+	int r;
+
+	for (size_t i = 0; i < n; i++)
+		binds[i] = (struct spec_bind){ volumes[i].source, volumes[i].path, volumes[i].is_readonly };
+	spec->binds = binds;
+	spec->n_binds = n;
+	r = spec_write(spec, bundle, err);
+	volume_mounts_free(volumes, n);
+	return r;
+}
+
 static int write_spec(struct instance *in, struct err *err)
 {
 	autofree char *rootfs = instance_path(in, "rootfs"), *netns = instance_netns_path(in);
@@ -159,7 +177,7 @@ static int write_spec(struct instance *in, struct err *err)
 		return err_set(
 			err, -EOPNOTSUPP,
 			"limits.* cannot be had on this host: its memory and pids controllers belong to cgroup v1");
-	return spec_write(&spec, bundle, err);
+	return write_spec_with_volumes(in, &spec, bundle, err);
 }
 
 static struct conmon_spec conmon_spec_of(const struct instance *in, const char *bundle, const char *log)
@@ -235,7 +253,9 @@ int container_create(struct instance *in, struct err *err)
 	pid_t init;
 	int r;
 
-	r = write_spec(in, err);
+	r = volume_fill(in, err);
+	if (r == 0)
+		r = write_spec(in, err);
 	if (r == 0)
 		r = conmon_start(&in->engine->tools, &spec, &in->cg, &init, err);
 	if (r == 0)

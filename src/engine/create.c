@@ -17,6 +17,7 @@
 #include "engine/operation.h"
 #include "engine/remove.h"
 #include "engine/state.h"
+#include "engine/volume.h"
 
 #define NAME_TRIES 50
 
@@ -142,6 +143,18 @@ int create_from_row(struct engine *e, struct instance_row *row, create_fill fill
 	return 0;
 }
 
+/* Its row must be there first: attachments go with it. */
+static int attach_all(const struct devices *devices, struct instance **in, struct err *err)
+{
+	int r = volume_set_devices(*in, devices, err);
+
+	if (r == 0)
+		return 0;
+	(void)remove_instance(*in, NULL);
+	instance_release(TAKE_PTR(*in));
+	return r;
+}
+
 int instance_create(struct engine *e, const struct instance_create *rq, struct operation *op, struct instance **ret,
 		    struct err *err)
 {
@@ -161,5 +174,6 @@ int instance_create(struct engine *e, const struct instance_create *rq, struct o
 	row.image = xstrdup(image->fingerprint);
 	row.description = xstrdup(rq->description ? rq->description : "");
 	row.is_ephemeral = rq->is_ephemeral;
-	return create_from_row(e, &row, NULL, NULL, ret, err);
+	r = create_from_row(e, &row, NULL, NULL, ret, err);
+	return r == 0 && rq->devices ? attach_all(rq->devices, ret, err) : r;
 }

@@ -109,6 +109,19 @@ static const struct mount_row mounts[] = {
 	{ "/sys/fs/cgroup", "cgroup", "cgroup", "nosuid,noexec,nodev,relatime,ro", false },
 };
 
+/* Private: what is mounted below on one side does not appear on the other. */
+static struct json *bind_mount(const struct spec_bind *b)
+{
+	const char *const options[] = { "rbind", "rprivate", b->is_readonly ? "ro" : "rw" };
+	struct json *m = json_new_object();
+
+	json_set_str(m, "destination", b->destination);
+	json_set_str(m, "type", "bind");
+	json_set_str(m, "source", b->source);
+	json_set(m, "options", strings(options, ARRAY_SIZE(options)));
+	return m;
+}
+
 static struct json *mount_list(const struct spec *s)
 {
 	struct json *list = json_new_array();
@@ -131,6 +144,8 @@ static struct json *mount_list(const struct spec *s)
 		json_set(m, "options", options);
 		json_add(list, m);
 	}
+	for (size_t i = 0; i < s->n_binds; i++)
+		json_add(list, bind_mount(&s->binds[i]));
 	return list;
 }
 

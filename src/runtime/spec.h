@@ -12,6 +12,12 @@
 
 #include "base/err.h"
 
+/* A folder of the host's, mounted inside; made there where it is missing. */
+struct spec_bind {
+	const char *source, *destination;
+	bool is_readonly;
+};
+
 struct spec {
 	const char *hostname;
 	const char *rootfs;	  /* mounted */
@@ -24,10 +30,12 @@ struct spec {
 	const gid_t *groups;
 	size_t n_groups;
 	bool has_tty;
-	bool is_checkpointable; /* the profile */
-	uint64_t memory_max;	/* bytes; 0: none */
-	int64_t processes_max;	/* 0: none */
-	double cpus;		/* 0: none */
+	bool is_checkpointable;	       /* the profile */
+	uint64_t memory_max;	       /* bytes; 0: none */
+	int64_t processes_max;	       /* 0: none */
+	double cpus;		       /* 0: none */
+	const struct spec_bind *binds; /* mounted in this order, above all else */
+	size_t n_binds;
 };
 
 /* Writes BUNDLE/config.json, whole and mode 0600. */

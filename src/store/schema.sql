@@ -47,7 +47,8 @@ CREATE TABLE IF NOT EXISTS image_aliases (
 -- Named volumes: the row comes last, when the folder is there, and goes first.
 CREATE TABLE IF NOT EXISTS volumes (
 	name TEXT PRIMARY KEY,
-	created INTEGER NOT NULL
+	created INTEGER NOT NULL,
+	fresh INTEGER NOT NULL DEFAULT 1 -- no instance has booted with it yet
 );
 
 -- What is mounted where: a volume at most once in an instance, and at most one at a path. Name is the device's.

@@ -25,6 +25,13 @@ int volumes_insert(struct db *db, const struct volume_row *row, struct err *err)
 	return r < 0 ? r : 0;
 }
 
+int volumes_set_used(struct db *db, const char *name, struct err *err)
+{
+	int r = db_exec(db, err, "UPDATE volumes SET fresh = 0 WHERE name = ?", "s", name);
+
+	return r < 0 ? r : 0;
+}
+
 static int add_text(const struct db_row *row, void *ctx)
 {
 	strv_add(ctx, db_text(row, 0));
@@ -81,6 +88,7 @@ static int each_row(const struct db_row *row, void *ctx)
 
 	volume.name = xstrdup(db_text(row, 0));
 	volume.created_us = (uint64_t)db_int(row, 1);
+	volume.is_fresh = db_int(row, 2);
 	r = find_users(each->db, volume.name, &volume.users, each->err);
 	return r < 0 ? r : each->fn(&volume, each->ctx);
 }
@@ -89,7 +97,7 @@ int volumes_each(struct db *db, int (*fn)(struct volume_row *row, void *ctx), vo
 {
 	struct each each = { db, fn, ctx, err };
 
-	return db_each(db, err, each_row, &each, "SELECT name, created FROM volumes ORDER BY name", "");
+	return db_each(db, err, each_row, &each, "SELECT name, created, fresh FROM volumes ORDER BY name", "");
 }
 
 static int take_row(struct volume_row *row, void *ctx)
@@ -102,7 +110,7 @@ static int take_row(struct volume_row *row, void *ctx)
 int volumes_find(struct db *db, const char *name, struct volume_row *ret, struct err *err)
 {
 	struct each each = { db, take_row, ret, err };
-	int r = db_each(db, err, each_row, &each, "SELECT name, created FROM volumes WHERE name = ?", "s", name);
+	int r = db_each(db, err, each_row, &each, "SELECT name, created, fresh FROM volumes WHERE name = ?", "s", name);
 
 	return r == 0 ? not_found(name, err) : r < 0 ? r : 0;
 }

@@ -12,12 +12,14 @@ struct volume_row {
 	char *name;
 	uint64_t created_us; /* real time */
 	/* Not written by volumes_insert(): */
-	char **users; /* "INSTANCE:PATH", sorted */
+	bool is_fresh; /* no instance has booted with it yet */
+	char **users;  /* "INSTANCE:PATH", sorted */
 };
 void volume_row_done(struct volume_row *row);
 AUTO_DEFINE_IN(struct volume_row, volume_row_done)
 
 int volumes_insert(struct db *db, const struct volume_row *row, struct err *err); /* -EEXIST */
+int volumes_set_used(struct db *db, const char *name, struct err *err);		  /* not fresh any more */
 /* -ENOENT; -EBUSY names the instances that it is attached to, and nothing is removed. */
 int volumes_delete(struct db *db, const char *name, struct err *err);
 int volumes_find(struct db *db, const char *name, struct volume_row *ret, struct err *err); /* -ENOENT */

@@ -74,6 +74,11 @@ TEST(volumes_come_and_go)
 	CHECK_STR(row.name, "data");
 	CHECK_INT(row.created_us, 7);
 	CHECK(row.users == NULL);
+	CHECK(row.is_fresh);
+	CHECK_INT(volumes_set_used(db, "data", NULL), 0);
+	volume_row_done(&row);
+	CHECK_INT(volumes_find(db, "data", &row, NULL), 0);
+	CHECK(!row.is_fresh);
 	CHECK_INT(volumes_delete(db, "data", NULL), 0);
 	CHECK_INT(volumes_delete(db, "data", &err), -ENOENT);
 	CHECK_STR(err.text, "there is no volume 'data'");
