@@ -143,3 +143,13 @@ struct capture_pass {
 	struct capture_stats stats;
 };
 int capture_walk(struct capture_pass *p, int from, int to, struct capture_node *root, struct err *err);
+
+/* ---- capture-names.c -------------------------------------------------------------------------------------------- */
+
+struct capture_names;
+int capture_names_open(char *const *lower, const char *work, struct capture_names **ret, struct err *err);
+void capture_names_free(struct capture_names *cn);
+AUTO_DEFINE(struct capture_names *, capture_names_free)
+
+/* After the last pass, whose links are still known: makes the names that the upper does not show. */
+int capture_names_add(struct capture_names *cn, struct capture_pass *p, struct err *err);

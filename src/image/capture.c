@@ -20,6 +20,7 @@ struct capture {
 	bool is_made; /* @to_path is ours to remove */
 	struct capture_node root;
 	struct capture_pass pass;
+	struct capture_names *names; /* NULL: not an overlay's upper */
 };
 
 void capture_free(struct capture *c)
@@ -28,6 +29,7 @@ void capture_free(struct capture *c)
 		return;
 	capture_node_done(&c->root);
 	capture_links_done(&c->pass.links);
+	capture_names_free(c->names);
 	capture_io_done(&c->pass.io);
 	if (c->from >= 0)
 		(void)close(c->from);
@@ -78,6 +80,8 @@ static int walk(struct capture *c, struct err *err)
 {
 	int r = capture_walk(&c->pass, c->from, c->to, &c->root, err);
 
+	if (r == 0 && c->names)
+		r = capture_names_add(c->names, &c->pass, err);
 	capture_links_done(&c->pass.links);
 	return r < 0 ? err_wrap(err, r, "cannot copy %.150s", c->from_path) : 0;
 }
@@ -107,6 +111,18 @@ int capture_prepare(const char *from, const char *to, bool (*cancelled)(void *ct
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(c);
+	return 0;
+}
+
+int capture_over(struct capture *c, char *const *lower, const char *work, struct err *err)
+{
+	struct capture_names *names = NULL;
+	int r = capture_names_open(lower, work, &names, err);
+
+	if (r < 0)
+		return err_wrap(err, r, "cannot look for the other names of changed files");
+	capture_names_free(c->names);
+	c->names = names;
 	return 0;
 }
 

@@ -40,6 +40,16 @@ int capture_prepare(const char *from, const char *to, bool (*cancelled)(void *ct
 		    struct err *err);
 
 /*
+ * capture_over() - for the upper folder of an overlay: after capture_prepare(), before the freeze
+ *
+ * An image's file with several names that the container changed under one of them stands in the upper under that one
+ * only; the overlay finds it for the others by the index in its work folder, which a copy does not have (they would
+ * show the image's content again). With @lower (the layers, as for rootfs_mount()) and @work (the overlay's work
+ * folder) known, capture_take() makes these names in @to: it is complete over the same layers with a new work folder.
+ */
+int capture_over(struct capture *c, char *const *lower, const char *work, struct err *err);
+
+/*
  * capture_take() - the part while frozen
  *
  * @always: paths relative to @from, NULL-terminated, sorted or not, that are copied again whatever they look like
