@@ -2,12 +2,13 @@
 /*
  * checkpoint.c - an instance at one instant, while it runs on
  *
- *   pre-flight, early copies, room on disk → journal → hook → [ guard, freeze → CRIU dumps to memory → (its hook asks
- * us) capture of the files → thaw ] → copy, digest, sync, manifest, rename → journal done
+ *   pre-flight, early copies, room on disk → journal → hook → CRIU starts → (its hook asks us) [ guard, freeze → CRIU
+ *   dumps to memory → (its hook asks us) capture of the files → thaw ] → copy, digest, sync, manifest, rename →
+ *   journal done
  *
- * frozen_window() is all that the container has to wait for: nothing in it could happen before or after it. The files
- * are captured inside of CRIU's hook, while the tasks are seized, because CRIU removes its link-remap files before it
- * returns.
+ * What lies between open_window() and close_window() is all that the container has to wait for, and nothing in it could
+ * happen before or after. The files are captured inside of CRIU's hook, while the tasks are seized, because CRIU
+ * removes its link-remap files before it returns.
  */
 #include "engine/checkpoint.h"
 
@@ -57,7 +58,8 @@ struct making {
 	struct json *affinity;
 	struct files *files;
 	struct checkpoint_phases phases;
-	uint64_t began_us, frozen_at_us, dump_began_us;
+	struct window window;
+	uint64_t began_us, frozen_at_us;
 	uint64_t memory_bytes;
 	int64_t processes;
 	bool was_paused, is_captured;
@@ -65,6 +67,7 @@ struct making {
 
 static void making_done(struct making *m)
 {
+	window_close(&m->window);
 	memory_done(&m->memory);
 	container_stdio_done(&m->stdio);
 	json_free(m->affinity);
@@ -176,35 +179,67 @@ static int capture(struct making *m, struct err *err)
 	return r;
 }
 
-/* CRIU has written the images and holds the tasks. */
-static int on_dumped(const char *action, struct hook *hook, void *ctx, struct err *err)
+/* The frozen window opens: after everything that can be done before, and with CRIU waiting. */
+static int open_window(struct making *m, struct err *err)
 {
-	struct making *m = ctx;
+	autofree char *never = path_join(m->folder, ".never"); /* nothing here makes the container obsolete */
+	int r = window_open(&m->window, m->in, never, err);
+
+	if (r < 0)
+		return r;
+	FAULT("checkpoint.frozen", err);
+	m->was_paused = window_found_paused(&m->window);
+	m->frozen_at_us = m->window.frozen_at_us;
+	m->phases.freeze = m->window.freeze_us;
+	operation_progress(m->op, "checkpoint_progress", "Reading memory");
+	return 0;
+}
+
+/* And closes: thaws what was frozen here, and leaves a paused container paused. */
+static void close_window(struct making *m)
+{
+	if (!m->frozen_at_us)
+		return;
+	if (m->was_paused)
+		(void)freezer_set(&m->in->cg, true, KILL_US,
+				  NULL); /* CRIU thaws for its work, and may have been ended in it */
+	window_close(&m->window);
+	m->phases.paused = clock_mono_us() - m->frozen_at_us;
+}
+
+/* In between, CRIU has written the images and holds the tasks. */
+static int on_dumped(struct making *m, struct err *err)
+{
 	autofree char *freeze = cgroup_file(&m->in->cg, CGROUP_PAYLOAD, "cgroup.freeze");
 	int r;
 
-	(void)action;
-	(void)hook;
-	m->phases.dump = clock_mono_us() - m->dump_began_us;
+	m->phases.dump = clock_mono_us() - m->frozen_at_us;
 	/* CRIU thaws the cgroup for its work: freeze it again, so that nothing would run even if CRIU were killed now
 	 */
 	r = file_poke(freeze, "1", err);
 	return r < 0 ? r : capture(m, err);
 }
 
+static int on_hook(const char *action, struct hook *hook, void *ctx, struct err *err)
+{
+	(void)hook;
+	return str_eq(action, "pre-dump") ? open_window(ctx, err) : on_dumped(ctx, err);
+}
+
 static int dump(struct making *m, struct err *err)
 {
-	autofree char *never = path_join(m->folder, ".never"); /* nothing here makes the container obsolete */
+	autofree char *never = path_join(m->folder, ".never");
 	AUTO(hook_close) struct hook *hook = NULL;
 	struct err dump_err = ERR_INIT;
-	int r, answer;
+	int r, answer, was_asked;
 
-	r = hook_open(m->in, on_dumped, m, &hook, err);
+	r = hook_open(m->in, on_hook, m, &hook, err);
 	if (r < 0)
 		return r;
-	m->dump_began_us = clock_mono_us();
 	r = memory_dump(&m->memory, m->in, hook, never, /* leave_running= */ true, &dump_err);
-	if (hook_end(hook, &answer, err) && answer < 0)
+	was_asked = hook_end(hook, &answer, err);
+	close_window(m);
+	if (was_asked && answer < 0)
 		return answer;
 	if (r < 0 && err)
 		*err = dump_err;
@@ -213,27 +248,14 @@ static int dump(struct making *m, struct err *err)
 	return r;
 }
 
-/* All that the container waits for. Every way out thaws what was frozen here, and leaves a paused container paused. */
-static int frozen_window(struct making *m, struct err *err)
+/* Files alone. */
+static int capture_frozen(struct making *m, struct err *err)
 {
-	autofree char *never = path_join(m->folder, ".never");
-	AUTO(window_close) struct window window = WINDOW_CLOSED;
-	int r;
+	int r = open_window(m, err);
 
-	r = window_open(&window, m->in, never, err);
-	if (r < 0)
-		return r;
-	FAULT("checkpoint.frozen", err);
-	m->was_paused = window_found_paused(&window);
-	m->frozen_at_us = window.frozen_at_us;
-	m->phases.freeze = window.freeze_us;
-	operation_progress(m->op, "checkpoint_progress", "Reading memory");
-	r = m->has_memory ? dump(m, err) : capture(m, err);
-	if (m->was_paused)
-		(void)freezer_set(&m->in->cg, true, KILL_US,
-				  NULL); /* CRIU thaws for its work, and may have been ended in it */
-	window_close(&window);
-	m->phases.paused = clock_mono_us() - m->frozen_at_us;
+	if (r == 0)
+		r = capture(m, err);
+	close_window(m);
 	return r;
 }
 
@@ -395,7 +417,7 @@ static int make(struct making *m, struct err *err)
 				  freezer_is_frozen(&m->in->cg) ? "paused" : "", &journal, err);
 		if (r < 0)
 			return r;
-		r = frozen_window(m, err);
+		r = m->has_memory ? dump(m, err) : capture_frozen(m, err);
 		(void)journal_end(m->in->engine->db, journal, NULL);
 	} else {
 		m->frozen_at_us = clock_mono_us();
@@ -407,7 +429,7 @@ static int make(struct making *m, struct err *err)
 int checkpoint_create(struct instance *in, const struct checkpoint_options *o, struct operation *op,
 		      char ret_uuid[UUID_SIZE], struct err *err)
 {
-	AUTO(making_done) struct making m = { .in = in, .op = op, .o = o };
+	AUTO(making_done) struct making m = { .in = in, .op = op, .o = o, .window = WINDOW_CLOSED };
 	int r;
 
 	m.began_us = clock_mono_us();

@@ -3,8 +3,9 @@
 /*
  * hook.h - the daemon's end of CRIU's action script (guard/hook.c is the other)
  *
- * A socket in the bundle folder and a thread that answers: first when a dump is complete ("post-dump"), or when a
- * restored container stands before its first instruction ("pre-resume").
+ * A socket in the bundle folder and a thread that answers when CRIU asks: before a dump touches anything ("pre-dump"),
+ * when its images are complete ("post-dump"), or when a restored container stands before its first instruction
+ * ("pre-resume").
  */
 #include "base/auto.h"
 #include "base/err.h"

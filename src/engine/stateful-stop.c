@@ -2,8 +2,8 @@
 /*
  * stateful-stop.c - write the running state to disk and stop, with nothing done in between
  *
- *   pre-flight → journal → hook → [ guard, freeze → CRIU dumps → (its hook asks us) copy, digest, sync, commit → CRIU
- * kills ]
+ *   pre-flight → journal → hook → CRIU starts → (its hook asks us) [ guard, freeze → CRIU dumps → (its hook asks us)
+ *   copy, digest, sync, commit → CRIU kills ]
  *
  * CRIU holds every task while its hook waits for our answer: no instruction runs between the dump and the kill, and the
  * network stays locked, so that no peer sees a FIN or a RST. A refusal makes CRIU resume the tasks, and the window
@@ -42,12 +42,13 @@ struct stop {
 	struct saved_state_info info;
 	struct container_stdio stdio;
 	struct json *affinity;
-	uint64_t dump_began_us;
+	struct window window; /* opened by on_ready() */
 	bool is_committed;
 };
 
 static void stop_done(struct stop *s)
 {
+	window_close(&s->window);
 	memory_done(&s->memory);
 	container_stdio_done(&s->stdio);
 	json_free(s->affinity);
@@ -88,15 +89,29 @@ static int prepare(struct stop *s, struct err *err)
 	return r;
 }
 
-/* CRIU has written the images and holds the tasks; what we answer decides between kill and resume. */
-static int on_dumped(const char *action, struct hook *hook, void *ctx, struct err *err)
+/* CRIU has started and waits: the frozen window opens. */
+static int on_ready(struct stop *s, struct err *err)
 {
-	struct stop *s = ctx;
+	autofree char *done = instance_path(s->in, SAVED_STATE "/stasis.json");
+	int r = window_open(&s->window, s->in, done, err);
+
+	if (r < 0)
+		return r;
+	FAULT("stop.frozen", err);
+	s->facts.was_paused = window_found_paused(&s->window);
+	s->facts.frozen_at_us = s->window.frozen_at_us;
+	s->facts.freeze_us = s->window.freeze_us;
+	operation_progress(s->op, "checkpoint_progress", "Reading memory");
+	return 0;
+}
+
+/* CRIU has written the images and holds the tasks; what we answer decides between kill and resume. */
+static int on_dumped(struct stop *s, struct hook *hook, struct err *err)
+{
 	autofree char *freeze = cgroup_file(&s->in->cg, CGROUP_PAYLOAD, "cgroup.freeze");
 	int r;
 
-	(void)action;
-	s->facts.dump_us = clock_mono_us() - s->dump_began_us;
+	s->facts.dump_us = clock_mono_us() - s->facts.frozen_at_us;
 	FAULT("stop.dumped", err);
 	/* CRIU thaws the cgroup for its work: freeze it again, so that nothing would run even if CRIU were killed now
 	 */
@@ -118,28 +133,23 @@ static int on_dumped(const char *action, struct hook *hook, void *ctx, struct er
 	return 0;
 }
 
-/* The frozen window. Until on_dumped() has committed, every way out of here leaves the container running. */
+static int on_hook(const char *action, struct hook *hook, void *ctx, struct err *err)
+{
+	return str_eq(action, "pre-dump") ? on_ready(ctx, err) : on_dumped(ctx, hook, err);
+}
+
+/* Until on_dumped() has committed, every way out of here leaves the container running. */
 static int dump_and_commit(struct stop *s, struct err *err)
 {
 	autofree char *done = instance_path(s->in, SAVED_STATE "/stasis.json");
-	AUTO(window_close) struct window window = WINDOW_CLOSED;
 	AUTO(hook_close) struct hook *hook = NULL;
 	struct err dump_err = ERR_INIT;
 	int r, answer;
 
 	FAULT("stop.journal", err);
-	r = hook_open(s->in, on_dumped, s, &hook, err);
-	if (r == 0)
-		r = window_open(&window, s->in, done, err);
+	r = hook_open(s->in, on_hook, s, &hook, err);
 	if (r < 0)
 		return r;
-	FAULT("stop.frozen", err);
-	s->facts.was_paused = window_found_paused(&window);
-	s->facts.frozen_at_us = window.frozen_at_us;
-	s->facts.freeze_us = window.freeze_us;
-	s->dump_began_us = clock_mono_us();
-	operation_progress(s->op, "checkpoint_progress", "Reading memory");
-
 	r = memory_dump(&s->memory, s->in, hook, done, /* leave_running= */ false, &dump_err);
 	if (hook_end(hook, &answer, err) && answer < 0 && !s->is_committed)
 		r = answer; /* our own refusal is the cause, and CRIU's error its consequence */
@@ -152,7 +162,7 @@ static int dump_and_commit(struct stop *s, struct err *err)
 	}
 	/* CRIU has killed them; this makes it certain, whatever became of CRIU */
 	r = cgroup_kill(&s->in->cg, CGROUP_PAYLOAD, KILL_US, err);
-	window_end_killed(&window);
+	window_end_killed(&s->window);
 	return r;
 }
 
@@ -175,7 +185,7 @@ static int finish(struct stop *s, struct err *err)
 
 int stateful_stop(struct instance *in, struct operation *op, struct err *err)
 {
-	AUTO(stop_done) struct stop s = { .in = in, .op = op };
+	AUTO(stop_done) struct stop s = { .in = in, .op = op, .window = WINDOW_CLOSED };
 	enum instance_status before = in->status;
 	int64_t journal;
 	int r;
@@ -192,6 +202,7 @@ int stateful_stop(struct instance *in, struct operation *op, struct err *err)
 	if (s.is_committed) {
 		r = finish(&s, err);
 	} else {
+		window_close(&s.window);
 		saved_sweep(in);
 		instance_set_status(in, before);
 	}

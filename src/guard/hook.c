@@ -2,10 +2,11 @@
 /*
  * hook.c - CRIU's action script: where the daemon decides, and what happens if it cannot
  *
- * CRIU calls it at many moments; two matter. "post-dump": the images are complete, the tasks are still seized and the
- * network is still locked. Exit 0 lets CRIU go on as it was asked to (kill, or resume for a live checkpoint), anything
- * else makes it resume the tasks. "pre-resume": the restored tasks stand before their first instruction. CRIU ignores
- * the exit status there, so a refusal kills the container's cgroup.
+ * CRIU calls it at many moments; three matter. "pre-dump": CRIU has started and looked around, and nothing is held yet:
+ * the daemon freezes the container now, so that CRIU's start is not part of the pause. "post-dump": the images are
+ * complete, the tasks are still seized and the network is still locked. Exit 0 lets CRIU go on as it was asked to
+ * (kill, or resume for a live checkpoint), anything else makes it resume the tasks. "pre-resume": the restored tasks
+ * stand before their first instruction. CRIU ignores the exit status there, so a refusal kills the container's cgroup.
  *
  * The daemon is asked over a socket and answers with a byte, 'y' or 'n'. If it has died, the file system says how far
  * it came: DONE exists exactly when the commit was made.
@@ -55,7 +56,7 @@ int guard_hook(void)
 	if (!action || !socket_path || !done)
 		return 0;
 	is_resume = strcmp(action, "pre-resume") == 0;
-	if (!is_resume && strcmp(action, "post-dump") != 0)
+	if (!is_resume && strcmp(action, "pre-dump") != 0 && strcmp(action, "post-dump") != 0)
 		return 0;
 	answer = ask(socket_path, action);
 	if (answer != 'y' && answer != 'n')
