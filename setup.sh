@@ -309,4 +309,4 @@ for profile; do
 	test) test_servers ;;
 	esac
 done
-say "everything needed to $(echo "$*" | sed 's/ \([a-z]*\)$/ and \1/') is there"
+say "everything is there: $*"
