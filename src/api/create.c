@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "api/decode.h"
+#include "api/devices.h"
 #include "api/handlers.h"
 #include "base/json.h"
 #include "base/str.h"
@@ -103,9 +104,6 @@ static int decode(const struct json *j, struct create *ret, struct err *err)
 	r = decode_profiles(ret->profiles, err);
 	if (r < 0)
 		return r;
-	r = decode_empty(ret->devices, "devices", "devices are not supported yet", err);
-	if (r < 0)
-		return r;
 	return ret->name && *ret->name ? instance_check_name(ret->name, err) : 0;
 }
 
@@ -113,10 +111,12 @@ static int create(struct request *rq, const struct create *in, struct instance *
 {
 	AUTO(strv_free) char **config = NULL;
 	AUTO(strv_free) char **command = NULL;
+	AUTO(devices_done) struct devices devices = { 0 };
 	struct instance_create spec = {
 		.name = in->name,
 		.description = in->description,
 		.is_ephemeral = in->ephemeral,
+		.devices = &devices,
 	};
 	int r;
 
@@ -127,6 +127,9 @@ static int create(struct request *rq, const struct create *in, struct instance *
 	if (r < 0)
 		return r;
 	r = decode_strv(in->command, "command", &command, err);
+	if (r < 0)
+		return r;
+	r = decode_devices(in->devices, &devices, err);
 	if (r < 0)
 		return r;
 	spec.config = config;

@@ -46,17 +46,6 @@ int decode_map(const struct json *j, const char *name, char ***ret, struct err *
 	return 0;
 }
 
-int decode_empty(const struct json *j, const char *name, const char *why, struct err *err)
-{
-	enum json_type type = json_type(j);
-
-	if (!j || type == JSON_NULL || ((type == JSON_ARRAY || type == JSON_OBJECT) && json_len(j) == 0))
-		return 0;
-	if (type == JSON_STRING && !*json_str(j))
-		return 0;
-	return err_set(err, -EINVAL, "%s: %s", name, why);
-}
-
 int decode_profiles(const struct json *j, struct err *err)
 {
 	AUTO(strv_free) char **names = NULL;

@@ -12,9 +12,5 @@ int decode_strv(const struct json *j, const char *name, char ***ret, struct err 
  */
 int decode_map(const struct json *j, const char *name, char ***ret, struct err *err);
 
-/* Members that LXD's clients always send and that mean nothing here yet: fine while they are empty. -EINVAL "<name>:
- * <why>" otherwise. */
-int decode_empty(const struct json *j, const char *name, const char *why, struct err *err);
-
 /* profiles: null, [] and ["default"] are all the same to us. */
 int decode_profiles(const struct json *j, struct err *err);

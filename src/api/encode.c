@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/devices.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -198,9 +199,9 @@ struct json *encode_instance(const struct instance_info *info, bool with_state)
 	json_set_bool(j, "stateful", info->state.exists);
 	json_set(j, "profiles", json_new_array());
 	json_set(j, "config", encode_config(info, /* is_expanded= */ false));
-	json_set(j, "devices", json_new_object());
+	json_set(j, "devices", encode_devices(&info->devices));
 	json_set(j, "expanded_config", encode_config(info, /* is_expanded= */ true));
-	json_set(j, "expanded_devices", json_new_object());
+	json_set(j, "expanded_devices", encode_devices(&info->devices));
 	json_set(j, "stasis", encode_own(info));
 	if (with_state) {
 		json_set(j, "state", encode_instance_state(info));
@@ -236,11 +237,13 @@ struct json *encode_instance_state(const struct instance_info *info)
 void encode_instance_etag(const struct instance_info *info, char out[DIGEST_HEX_SIZE])
 {
 	AUTO(json_free) struct json *j = encode_config(info, /* is_expanded= */ false);
+	AUTO(json_free) struct json *devices = encode_devices(&info->devices);
 	AUTO(digest_free) struct digest *d = digest_new();
-	autofree char *text = json_print(j, JSON_COMPACT);
+	autofree char *text = json_print(j, JSON_COMPACT), *devices_text = json_print(devices, JSON_COMPACT);
 	const char *description = info->description ? info->description : "";
 
 	digest_add(d, text, strlen(text));
+	digest_add(d, devices_text, strlen(devices_text));
 	digest_add(d, description, strlen(description));
 	digest_add(d, info->is_ephemeral ? "\0e" : "\0p", 2);
 	digest_hex(d, out);

@@ -24,3 +24,5 @@ route_handler get_operations, get_operation, get_operation_wait, get_operation_w
 /* images.c, aliases.c */
 route_handler get_images, post_images, get_image, delete_image;
 route_handler get_aliases, get_alias, post_aliases, delete_alias;
+/* storage.c */
+route_handler get_pools, get_pool, get_volumes, post_volumes, get_volume, delete_volume;

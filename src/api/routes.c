@@ -47,6 +47,13 @@ const struct route routes[] = {
 	{ "/1.0/operations/{id}/wait", "GET", BODY_NONE, get_operation_wait },
 	{ "/1.0/operations/{id}/websocket", "GET", BODY_NONE, get_operation_websocket },
 	{ "/1.0/shutdown", "PUT", BODY_NONE, put_shutdown },
+	{ "/1.0/storage-pools", "GET", BODY_NONE, get_pools },
+	{ "/1.0/storage-pools/{pool}", "GET", BODY_NONE, get_pool },
+	{ "/1.0/storage-pools/{pool}/volumes", "GET", BODY_NONE, get_volumes },
+	{ "/1.0/storage-pools/{pool}/volumes/custom", "GET", BODY_NONE, get_volumes },
+	{ "/1.0/storage-pools/{pool}/volumes/custom", "POST", BODY_JSON, post_volumes },
+	{ "/1.0/storage-pools/{pool}/volumes/custom/{volume}", "DELETE", BODY_NONE, delete_volume },
+	{ "/1.0/storage-pools/{pool}/volumes/custom/{volume}", "GET", BODY_NONE, get_volume },
 	{ 0 },
 };
 

@@ -35,6 +35,7 @@ static const char *const extensions[] = {
 	"stasis_host_actions",
 	"stasis_image_file",
 	"stasis_logs_follow",
+	"storage",
 };
 
 int get_root(struct request *rq, struct reply *ret, struct err *err)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "api/decode.h"
+#include "api/devices.h"
 #include "api/encode.h"
 #include "api/handlers.h"
 #include "base/json.h"
@@ -17,6 +18,7 @@
 #include "engine/config.h"
 #include "engine/instance.h"
 #include "engine/operation.h"
+#include "engine/volume.h"
 
 /* What the body says; strings are borrowed from it. */
 struct update {
@@ -46,10 +48,7 @@ static int decode(const struct json *j, struct update *ret, struct err *err)
 		return r;
 	if (ret->restore && *ret->restore)
 		return err_set(err, -EOPNOTSUPP, "snapshots are not supported yet");
-	r = decode_profiles(ret->profiles, err);
-	if (r < 0)
-		return r;
-	return decode_empty(ret->devices, "devices", "devices are not supported yet", err);
+	return decode_profiles(ret->profiles, err);
 }
 
 /* "image.description" and the like are shown in expanded_config, and an echo of them is no request. */
@@ -161,6 +160,7 @@ int patch_instance(struct request *rq, struct reply *ret, struct err *err)
 	AUTO(instance_release) struct instance *in = NULL;
 	AUTO(instance_info_free) struct instance_info *info = NULL;
 	AUTO(strv_free) char **config = NULL;
+	AUTO(devices_done) struct devices devices = { 0 };
 	struct update up = { 0 };
 	int r;
 
@@ -173,6 +173,10 @@ int patch_instance(struct request *rq, struct reply *ret, struct err *err)
 	if (r < 0)
 		return r;
 	r = patched_config(info->config, up.config, &config, err);
+	if (r == 0)
+		r = decode_devices_patch(up.devices, &info->devices, &devices, err);
+	if (r == 0)
+		r = volume_set_devices(in, &devices, err);
 	if (r < 0)
 		return r;
 	r = instance_update(in, config, up.description, up.ephemeral, err);
@@ -216,6 +220,7 @@ int put_instance(struct request *rq, struct reply *ret, struct err *err)
 	AUTO(free_job) struct job *job = xcalloc(1, sizeof(*job));
 	AUTO(instance_info_free) struct instance_info *info = NULL;
 	AUTO(strv_free) char **names = strv_new(rq->args[0], NULL);
+	AUTO(devices_done) struct devices devices = { 0 };
 	struct operation_spec spec = { .description = "Updating instance", .run = run_job, .free_arg = free_job };
 	struct update up = { 0 };
 	struct operation *op;
@@ -225,9 +230,12 @@ int put_instance(struct request *rq, struct reply *ret, struct err *err)
 	if (r < 0)
 		return r;
 	r = replaced_config(up.config, &job->config, err);
-	if (r < 0)
-		return r;
-	r = claim(rq, &job->in, &info, err);
+	if (r == 0)
+		r = decode_devices(up.devices, &devices, err);
+	if (r == 0)
+		r = claim(rq, &job->in, &info, err);
+	if (r == 0)
+		r = volume_set_devices(job->in, &devices, err);
 	if (r < 0)
 		return r;
 	job->description = xstrdup(up.description ? up.description : "");

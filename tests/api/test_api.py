@@ -298,3 +298,86 @@ def test_a_broken_off_upload_leaves_nothing(api):
     time.sleep(0.3)
     assert api.get("/1.0/images").metadata == before
     assert "cancelled" in api.get("/1.0/operations").metadata
+
+
+# ---- volumes ---------------------------------------------------------------------------------------------------------
+
+VOLUMES = "/1.0/storage-pools/default/volumes/custom"
+
+
+@pytest.fixture
+def volume(api):
+    answer = api.request("POST", VOLUMES, {"name": "data", "type": "custom"})
+    assert answer.status == 201 and answer.headers["Location"] == f"{VOLUMES}/data"
+    yield "data"
+    api.request("DELETE", f"{VOLUMES}/data")
+
+
+def disk(source, path, **more):
+    return {"type": "disk", "pool": "default", "source": source, "path": path, **more}
+
+
+def test_volumes(api, volume):
+    assert api.get(VOLUMES).metadata == [f"{VOLUMES}/data"]
+    assert api.get("/1.0/storage-pools/default/volumes").metadata == [f"{VOLUMES}/data"]
+    shown = api.get(f"{VOLUMES}/data").metadata
+    assert (shown["name"], shown["type"], shown["content_type"]) == ("data", "custom", "filesystem")
+    assert shown["used_by"] == [] and shown["stasis"] == {"usage": 8192, "attached": []}
+    assert "usage" not in api.get(f"{VOLUMES}?recursion=1").metadata[0]["stasis"]
+    assert api.get(f"{VOLUMES}?recursion=2").metadata == [shown]
+    api.request("POST", VOLUMES, {"name": "data"}).error(409)
+    for body in {}, {"name": "a/b"}, {"name": "d", "type": "image"}, {"name": 5}, {"name": "d", "unknown": 1}:
+        api.request("POST", VOLUMES, body).error(400)
+    for body in {"content_type": "block"}, {"config": {"size": "1GiB"}}, {"source": {"type": "copy", "name": "data"}}:
+        api.request("POST", VOLUMES, {"name": "d", **body}).error(501)
+    for path in f"{VOLUMES}/none", "/1.0/storage-pools/other", "/1.0/storage-pools/other/volumes/custom":
+        api.get(path).error(404)
+    api.request("POST", "/1.0/storage-pools/other/volumes/custom", {"name": "d"}).error(404)
+    api.request("DELETE", f"{VOLUMES}/none").error(404)
+
+
+def test_the_storage_pool(api, volume):
+    assert api.get("/1.0/storage-pools").metadata == ["/1.0/storage-pools/default"]
+    pool = api.get("/1.0/storage-pools/default").metadata
+    assert (pool["name"], pool["used_by"]) == ("default", [f"{VOLUMES}/data"])
+    assert api.get("/1.0/storage-pools?recursion=1").metadata == [pool]
+
+
+def test_devices(api, volume):
+    api.wait(api.request("POST", "/1.0/instances", {"name": "d1", "devices": {"d": disk("data", "/data", readonly="true")}}))
+    try:
+        shown = api.get("/1.0/instances/d1").metadata
+        assert shown["devices"] == shown["expanded_devices"] == {"d": disk("data", "/data", readonly="true")}
+        assert api.get(f"{VOLUMES}/data").metadata["used_by"] == ["/1.0/instances/d1"]
+        assert api.get(f"{VOLUMES}/data").metadata["stasis"]["attached"] == ["d1:/data"]
+        api.request("DELETE", f"{VOLUMES}/data").error(409)
+        etag = api.get("/1.0/instances/d1").headers["ETag"]
+        # PATCH: absent ones stay, a null goes
+        assert api.request("PATCH", "/1.0/instances/d1", {"devices": {}}).status == 200
+        assert api.get("/1.0/instances/d1").metadata["devices"] == shown["devices"]
+        assert api.request("PATCH", "/1.0/instances/d1", {"devices": {"d": disk("data", "/x")}}).status == 200
+        assert api.get("/1.0/instances/d1").metadata["devices"] == {"d": disk("data", "/x")}
+        assert api.get("/1.0/instances/d1").headers["ETag"] != etag
+        assert api.request("PATCH", "/1.0/instances/d1", {"devices": {"d": None}}).status == 200
+        assert api.get("/1.0/instances/d1").metadata["devices"] == {}
+        # PUT: all of them
+        body = {"config": {}, "devices": {"e": disk("data", "/y")}}
+        api.wait(api.request("PUT", "/1.0/instances/d1", body))
+        assert api.get("/1.0/instances/d1").metadata["devices"] == body["devices"]
+        api.wait(api.request("PUT", "/1.0/instances/d1/state", {"action": "start"}))
+        assert api.wait(api.request("PUT", "/1.0/instances/d1", body))["status"] == "Success"  # no change
+        api.request("PUT", "/1.0/instances/d1", {"config": {}}).error(409)
+        api.request("PATCH", "/1.0/instances/d1", {"devices": {"e": None}}).error(409)
+    finally:
+        api.wait(api.request("DELETE", "/1.0/instances/d1?force=1"))
+
+
+@pytest.mark.parametrize("device,status", [
+    ({"type": "nic"}, 400), ({"type": "disk"}, 400), (5, 400), (None, 400), (disk("none", "/x"), 404),
+    (disk("data", "/x", pool="other"), 404), (disk("data", "/x", readonly="perhaps"), 400),
+    (disk("/etc", "/x"), 400), (disk("data", "/x", size="5"), 400), (disk("data", 5), 400)])
+def test_bad_devices(web, volume, device, status):
+    web.request("PUT", "/1.0/instances/web", {"devices": {"d": device}}).error(status)
+    web.request("PUT", "/1.0/instances/web", {"devices": [device]}).error(400)
+    if device is not None:
+        web.request("PATCH", "/1.0/instances/web", {"devices": {"d": device}}).error(status)

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "base/strv.h"
 #include "engine/lifecycle.h"
 #include "engine/operation.h"
 #include "engine/state.h"
@@ -57,6 +58,7 @@ void engine_close(struct engine *e)
 	operations_free(e->operations);
 	fake_instances_done(&w->fake);
 	fake_images_done(&w->fake);
+	strv_free(w->fake.volumes);
 	mutex_done(&w->fake.mutex);
 	free(w->fake.log_dir);
 	settings_done(&e->settings);

@@ -19,6 +19,7 @@ struct fake {
 	struct mutex mutex; /* guards the lists and what is in them */
 	struct list instances;
 	struct list images;
+	char **volumes; /* their names */
 	char *log_dir;
 };
 

@@ -15,6 +15,7 @@
 #include "engine/config.h"
 #include "engine/lifecycle.h"
 #include "engine/operation.h"
+#include "engine/volume.h"
 #include "fake/fake.h"
 
 struct instance {
@@ -23,6 +24,7 @@ struct instance {
 	char uuid[UUID_SIZE];
 	char *name, *description;
 	char **config;
+	struct devices devices;
 	enum instance_status status;
 	bool is_ephemeral, has_state;
 	const char *doing;
@@ -46,6 +48,7 @@ static void instance_free(struct instance *in)
 	free(in->name);
 	free(in->description);
 	strv_free(in->config);
+	devices_done(&in->devices);
 	free(in);
 }
 
@@ -105,6 +108,7 @@ static struct instance_info *info_locked(const struct instance *in, bool live)
 	info->is_busy = in->doing;
 	info->created_us = in->created_us;
 	info->config = strv_copy(in->config);
+	info->devices = devices_copy(&in->devices);
 	info->processes = live ? 3 : -1;
 	info->memory_bytes = live ? 1048576 : 0;
 	if (in->has_state)
@@ -136,6 +140,7 @@ void instance_info_free(struct instance_info *info)
 	free(info->architecture);
 	free(info->last_error);
 	strv_free(info->config);
+	devices_done(&info->devices);
 	free(info);
 }
 
@@ -205,6 +210,8 @@ int instance_create(struct engine *e, const struct instance_create *rq, struct o
 	in->name = xstrdup(name);
 	in->description = xstrdup_null(rq->description);
 	in->config = strv_copy(rq->config);
+	if (rq->devices)
+		in->devices = devices_copy(rq->devices);
 	in->is_ephemeral = rq->is_ephemeral;
 	in->created_us = clock_real_us();
 	in->doing = "creating";
@@ -237,6 +244,20 @@ int instance_update(struct instance *in, char *const *config, const char *descri
 	free(in->description);
 	in->description = xstrdup_null(description);
 	in->is_ephemeral = is_ephemeral;
+	return 0;
+}
+
+int volume_set_devices(struct instance *in, const struct devices *devices, struct err *err)
+{
+	SCOPED_LOCK(&in->fake->mutex);
+
+	for (size_t i = 0; i < devices->n; i++)
+		if (!strv_has(in->fake->volumes, devices->v[i].volume))
+			return err_set(err, -ENOENT, "there is no volume '%s'", devices->v[i].volume);
+	if (!devices_equal(devices, &in->devices) && in->status != INSTANCE_STOPPED)
+		return err_set(err, -EBUSY, "'%s' is running", in->name);
+	devices_done(&in->devices);
+	in->devices = devices_copy(devices);
 	return 0;
 }
 
