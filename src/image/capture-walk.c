@@ -79,19 +79,57 @@ static void note(const struct capture_pass *p, struct capture_node *node, const 
 	};
 }
 
+/* A folder of the copy. Most need not be opened in the last pass. */
+struct target {
+	struct target *above; /* NULL: the root, which is open */
+	const char *name;
+	int fd;		 /* -1: not opened yet */
+	bool is_touched; /* written to: its times are no longer the original's */
+};
+
+static void target_done(struct target *t)
+{
+	if (t->above && t->fd >= 0)
+		(void)close(t->fd);
+}
+AUTO_DEFINE_IN(struct target, target_done)
+
+static int target_fd(struct target *t, struct err *err)
+{
+	int above;
+
+	if (t->fd >= 0)
+		return t->fd;
+	above = target_fd(t->above, err);
+	if (above < 0)
+		return above;
+	t->fd = capture_open_folder(above, t->name);
+	return t->fd < 0 ? err_set(err, t->fd, "the copy: %s", strerror(-t->fd)) : t->fd;
+}
+
+/* The same for who is going to write to it. */
+static int target_touch(struct target *t, struct err *err)
+{
+	t->is_touched = true;
+	return target_fd(t, err);
+}
+
 /* ---- the two trees ---------------------------------------------------------------------------------------------- */
 
-static int remove_copy(struct capture_pass *p, int to, struct capture_node *node, struct err *err)
+static int remove_copy(struct target *t, struct capture_node *node, struct err *err)
 {
 	bool is_there = node->state.flags & IN_TARGET;
 	char *name = node->name;
-	int r;
+	int to, r;
 
 	node->name = NULL;
 	capture_node_done(node);
 	node->name = name;
 	if (!is_there)
 		return 0;
+	to = target_touch(t, err);
+	if (to < 0)
+		return to;
 	r = path_remove_all_at(to, name, err);
 	return r < 0 ? err_wrap(err, r, "cannot remove the old copy") : 0;
 }
@@ -163,17 +201,20 @@ static int note_link(struct capture_pass *p, struct capture_node *node, const st
 }
 
 /* A file, link, device, pipe or socket that @fd pins: made anew, or as one more name of its copy. */
-static int replace(struct capture_pass *p, int fd, const struct statx *sx, int64_t before, int to,
+static int replace(struct capture_pass *p, int fd, const struct statx *sx, int64_t before, struct target *t,
 		   struct capture_node *node, struct err *err)
 {
 	const struct capture_link *l = NULL;
-	int r;
+	int r, to;
 
-	r = remove_copy(p, to, node, err);
+	r = remove_copy(t, node, err);
 	if (r < 0)
 		return r;
 	if (p->is_live && p->is_timeless && S_ISREG(sx->stx_mode))
 		return 0;
+	to = target_touch(t, err);
+	if (to < 0)
+		return to;
 	if (sx->stx_nlink > 1)
 		l = capture_links_find(&p->links, capture_dev(sx), sx->stx_ino);
 	if (l && l->path) {
@@ -196,8 +237,8 @@ static int replace(struct capture_pass *p, int fd, const struct statx *sx, int64
 /* ---- folders ---------------------------------------------------------------------------------------------------- */
 
 /* The folder's children become those of @names; what is known of those that were there stays. */
-static int merge_names(struct capture_pass *p, int to, struct capture_node *dir, char **names, size_t n,
-		       bool *ret_removed, struct err *err)
+static int merge_names(struct capture_pass *p, struct target *t, struct capture_node *dir, char **names, size_t n,
+		       struct err *err)
 {
 	struct capture_node *old = dir->children, *children = n ? xcalloc(n, sizeof(*children)) : NULL;
 	size_t n_old = dir->n_children, o = 0;
@@ -205,9 +246,8 @@ static int merge_names(struct capture_pass *p, int to, struct capture_node *dir,
 
 	for (size_t i = 0; i <= n; i++) {
 		for (; o < n_old && (i == n || strcmp(old[o].name, names[i]) < 0); o++) {
-			*ret_removed = true;
 			if (r == 0)
-				r = remove_copy(p, to, &old[o], err);
+				r = remove_copy(t, &old[o], err);
 			capture_node_done(&old[o]);
 		}
 		if (i == n)
@@ -229,43 +269,42 @@ static int merge_names(struct capture_pass *p, int to, struct capture_node *dir,
 	return r;
 }
 
-static int list_folder(struct capture_pass *p, int from, int to, struct capture_node *dir, bool *ret_touched,
-		       struct err *err)
+static int list_folder(struct capture_pass *p, int from, struct target *t, struct capture_node *dir, struct err *err)
 {
 	char **names = NULL;
 	size_t n = 0;
 	int r = capture_list(from, &names, &n, err);
 
-	return r < 0 ? r : merge_names(p, to, dir, names, n, ret_touched, err);
+	return r < 0 ? r : merge_names(p, t, dir, names, n, err);
 }
 
-static int walk_folder(struct capture_pass *p, int from, const struct statx *sx, int64_t before, int to,
+static int walk_folder(struct capture_pass *p, int from, const struct statx *sx, int64_t before, struct target *t,
 		       struct capture_node *dir, int depth, struct err *err);
 
-/* The target's folder for a child that is one in the source: there already, or new. */
-static int target_folder(struct capture_pass *p, int to, struct capture_node *node, bool *ret_touched, struct err *err)
+/* Makes the copy's folder for a child that is one in the source, unless it is there. */
+static int make_folder(struct target *t, struct capture_node *node, struct err *err)
 {
-	bool is_there = (node->state.flags & IN_TARGET) && S_ISDIR(node->state.mode);
-	int fd, r;
+	int r, to;
 
-	if (!is_there) {
-		*ret_touched = true;
-		r = remove_copy(p, to, node, err);
-		if (r < 0)
-			return r;
-		if (mkdirat(to, node->name, 0700) < 0)
-			return err_sys(err, "cannot create it");
-		node->state = (struct capture_state){ .mode = S_IFDIR, .flags = IN_TARGET };
-	}
-	fd = capture_open_folder(to, node->name);
-	return fd < 0 ? err_set(err, fd, "the copy: %s", strerror(-fd)) : fd;
+	if ((node->state.flags & IN_TARGET) && S_ISDIR(node->state.mode))
+		return 0;
+	r = remove_copy(t, node, err);
+	if (r < 0)
+		return r;
+	to = target_touch(t, err);
+	if (to < 0)
+		return to;
+	if (mkdirat(to, node->name, 0700) < 0)
+		return err_sys(err, "cannot create it");
+	node->state = (struct capture_state){ .mode = S_IFDIR, .flags = IN_TARGET };
+	return 0;
 }
 
-static int child_folder(struct capture_pass *p, int from, int to, struct capture_node *node, int depth,
-			bool *ret_touched, struct err *err)
+/* A child that @in has open and that is a folder. */
+static int child_folder(struct capture_pass *p, int in, struct target *t, struct capture_node *node, int64_t before,
+			int depth, struct err *err)
 {
-	autoclose int in = -1, out = -1;
-	int64_t before = now_ns();
+	AUTO(target_done) struct target sub = { .above = t, .name = node->name, .fd = -1 };
 	struct statx sx;
 	int r;
 
@@ -273,16 +312,14 @@ static int child_folder(struct capture_pass *p, int from, int to, struct capture
 		return err_set(err, -ELOOP, "more than %d folders in one another", CAPTURE_MAX_DEPTH);
 	if (p->is_live && p->n_nodes > MAX_NODES)
 		return 0;
-	in = capture_open_folder(from, node->name);
-	r = in < 0 ? in : capture_stat(in, "", &sx);
+	r = capture_stat(in, "", &sx);
 	if (r < 0)
 		return not_now(p, r, err);
 	if (sx.stx_attributes & sx.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT)
 		return err_set(err, -EBUSY, "something is mounted there");
-	out = target_folder(p, to, node, ret_touched, err);
-	if (out < 0)
-		return out;
-	r = walk_folder(p, in, &sx, before, out, node, depth, err);
+	r = make_folder(t, node, err);
+	if (r == 0)
+		r = walk_folder(p, in, &sx, before, &sub, node, depth, err);
 	if (r == 0 && p->is_last && p->n_nodes > MAX_NODES) {
 		for (size_t i = 0; i < node->n_children; i++)
 			capture_node_done(&node->children[i]);
@@ -292,35 +329,36 @@ static int child_folder(struct capture_pass *p, int from, int to, struct capture
 	return r;
 }
 
-/* One name of a folder. *ret_touched: the copy's folder was written to. */
-static int child(struct capture_pass *p, int from, int to, struct capture_node *node, int depth, bool *ret_touched,
+/* One name of a folder. */
+static int child(struct capture_pass *p, int from, struct target *t, struct capture_node *node, int depth,
 		 struct err *err)
 {
-	autoclose int fd = -1;
+	bool is_there = node->state.flags & IN_TARGET, was_folder = is_there && S_ISDIR(node->state.mode);
+	autoclose int fd = -1, in = -1;
 	int64_t before = now_ns();
 	struct statx sx;
-	int r;
 
-	if (node->state.flags & IN_TARGET) {
-		r = capture_stat(from, node->name, &sx);
-		if (r == 0 && S_ISDIR(sx.stx_mode))
-			return child_folder(p, from, to, node, depth, ret_touched, err);
-		if (r == 0 && is_same(node, &sx) && keep(p, node, &sx))
-			return 0;
-	}
+	if (was_folder)
+		in = capture_open_folder(from, node->name);
+	if (in >= 0)
+		return child_folder(p, in, t, node, before, depth, err);
+	if (is_there && !was_folder && capture_stat(from, node->name, &sx) == 0 && is_same(node, &sx) &&
+	    keep(p, node, &sx))
+		return 0;
 	before = now_ns();
 	fd = capture_pin(from, node->name, &sx);
 	if (fd < 0)
 		return not_now(p, fd, err);
-	if (S_ISDIR(sx.stx_mode))
-		return child_folder(p, from, to, node, depth, ret_touched, err);
+	if (S_ISDIR(sx.stx_mode)) {
+		in = capture_open_folder(fd, ".");
+		return in < 0 ? not_now(p, in, err) : child_folder(p, in, t, node, before, depth, err);
+	}
 	if (sx.stx_attributes & sx.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT)
 		return err_set(err, -EBUSY, "something is mounted there");
-	*ret_touched = true;
-	return replace(p, fd, &sx, before, to, node, err);
+	return replace(p, fd, &sx, before, t, node, err);
 }
 
-static int children(struct capture_pass *p, int from, int to, struct capture_node *dir, int depth, bool *ret_touched,
+static int children(struct capture_pass *p, int from, struct target *t, struct capture_node *dir, int depth,
 		    struct err *err)
 {
 	size_t len = p->path->len;
@@ -334,29 +372,30 @@ static int children(struct capture_pass *p, int from, int to, struct capture_nod
 		if (len > 0)
 			strbuf_addc(p->path, '/');
 		strbuf_adds(p->path, dir->children[i].name);
-		r = child(p, from, to, &dir->children[i], depth, ret_touched, err);
+		r = child(p, from, t, &dir->children[i], depth, err);
 		if (r == 0)
 			strbuf_truncate(p->path, len); /* of a failure it is needed */
 	}
 	return r;
 }
 
-static int walk_folder(struct capture_pass *p, int from, const struct statx *sx, int64_t before, int to,
+static int walk_folder(struct capture_pass *p, int from, const struct statx *sx, int64_t before, struct target *t,
 		       struct capture_node *dir, int depth, struct err *err)
 {
-	bool is_as_it_was = is_same(dir, sx), is_touched = false;
-	int r = 0;
+	bool is_as_it_was = is_same(dir, sx);
+	int r = 0, to;
 
 	if (!is_as_it_was || !(dir->state.flags & LISTED))
-		r = list_folder(p, from, to, dir, &is_touched, err);
+		r = list_folder(p, from, t, dir, err);
 	if (r == 0)
-		r = children(p, from, to, dir, depth + 1, &is_touched, err);
+		r = children(p, from, t, dir, depth + 1, err);
 	if (r < 0)
 		return r;
 	p->stats.folders++;
-	if (is_as_it_was && !is_touched)
+	if (is_as_it_was && !t->is_touched)
 		return 0;
-	r = capture_finish_folder(&p->io, from, sx, to, err);
+	to = target_fd(t, err);
+	r = to < 0 ? to : capture_finish_folder(&p->io, from, sx, to, err);
 	note(p, dir, sx, before, LISTED);
 	return r;
 }
@@ -364,6 +403,7 @@ static int walk_folder(struct capture_pass *p, int from, const struct statx *sx,
 int capture_walk(struct capture_pass *p, int from, int to, struct capture_node *root, struct err *err)
 {
 	AUTO(strbuf_done) struct strbuf path = STRBUF_INIT;
+	struct target target = { .fd = to };
 	int64_t before = now_ns();
 	struct statx sx;
 	int r;
@@ -375,7 +415,7 @@ int capture_walk(struct capture_pass *p, int from, int to, struct capture_node *
 	r = capture_stat(from, "", &sx);
 	if (r < 0)
 		return err_set(err, r, "%s", strerror(-r));
-	r = walk_folder(p, from, &sx, before, to, root, 0, err);
+	r = walk_folder(p, from, &sx, before, &target, root, 0, err);
 	p->path = NULL;
 	return r < 0 ? err_wrap(err, r, "'%.200s'", path.len ? path.s : ".") : 0;
 }

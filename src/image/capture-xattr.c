@@ -187,7 +187,7 @@ int capture_xattrs_digest(struct capture_xattrs *x, int fd, char out[DIGEST_HEX_
 		return (int)len;
 	n = sort_names(x, len);
 	if (n == 0) {
-		strcpy(out, "-");
+		memcpy(out, "-", sizeof("-"));
 		return 0;
 	}
 	d = digest_new();

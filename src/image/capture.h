@@ -7,10 +7,13 @@
  * nanosecond (folders' too), hard links within the tree, all extended attributes (trusted.overlay.* among them), ACLs,
  * capabilities, whiteouts, device nodes, fifos, sockets' names.
  *
- * Where the file system can share extents (XFS, btrfs), everything is done while the container is frozen, by FICLONE,
- * which takes microseconds a file. Elsewhere most is copied before, and only what changed since is copied while frozen:
- * what differs in size, mtime, ctime or inode; and what the container maps shared and writable, whose changes move no
- * time stamp. The caller calls syncfs() on the tree before capture_prepare() for the same reason.
+ * Most is copied before the freeze, and only what changed since is copied while frozen: what differs in size, mtime,
+ * ctime or inode; and what the container maps shared and writable, whose changes move no time stamp. The caller calls
+ * syncfs() on the tree before capture_prepare() for the same reason. Where the file system can share extents (XFS,
+ * btrfs) copying is FICLONE: about 20 us a file however large it is. To find that a file has not changed takes 1 us.
+ *
+ * Left out are the attributes by which an overlay refers to inodes of other trees (capture-xattr.c says why), and what
+ * is no part of a file's content or meaning to programs: time of birth, chattr(1) flags, project ids.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,8 +36,8 @@ struct capture_stats {
  *
  * @from: the live tree. @to: does not exist yet; it is made (mode and owner as @from's). Finds out whether reflinks
  * work from one to the other; if not, copies. The container may write meanwhile: a file that cannot be read now
- * (vanished, growing) is left for later. @cancelled may be NULL; it is asked often. -ENOSPC and other failures remove
- * @to.
+ * (vanished, growing) is left for later. @cancelled may be NULL; it is asked often, by capture_take() too, so that @ctx
+ * lives as long as the capture (-ECANCELED). -ENOSPC and other failures remove @to.
  */
 int capture_prepare(const char *from, const char *to, bool (*cancelled)(void *ctx), void *ctx, struct capture **ret,
 		    struct err *err);
@@ -53,7 +56,9 @@ int capture_over(struct capture *c, char *const *lower, const char *work, struct
  * capture_take() - the part while frozen
  *
  * @always: paths relative to @from, NULL-terminated, sorted or not, that are copied again whatever they look like
- * (mapped shared and writable); may be NULL. Afterwards @to is the tree of this instant; nothing in it has been synced.
+ * (mapped shared and writable); may be NULL. What cannot be read now is an error: -EBUSY for a lease, or for something
+ * mounted in the tree. A failure leaves @to for the caller to remove. Afterwards @to is the tree of this instant;
+ * nothing in it has been synced.
  */
 int capture_take(struct capture *c, char *const *always, struct capture_stats *ret, struct err *err);
 
