@@ -138,10 +138,12 @@ def test_stop_signal_of_the_configuration(daemon):
 
 
 def test_stop_of_a_paused_one(daemon):
+    """It is let go, so that it hears the signal and ends in order."""
     c = daemon.counter("c1")
     c.pause()
     c.stop()
     assert c.status == "Stopped"
+    assert c.info()["stasis"]["exit_code"] == 0 and c.output_lines()[-1].startswith("end count=")
 
 
 def test_stop_of_a_stopped_one_is_refused(daemon):
