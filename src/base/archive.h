@@ -120,7 +120,8 @@ int archive_writer_open_sink(const struct archive_sink *sink, const struct archi
 			     struct archive_writer **ret, struct err *err);
 
 /* A member, and the @item->size bytes of a file, in one or more pieces; bytes that belong to a hole must be given, but
- * are not looked at. What has not been given when the next member comes is zeros. */
+ * are not looked at. What has not been given when the next member comes is zeros; not so in a file with holes, where
+ * libarchive miscounts. */
 int archive_writer_add(struct archive_writer *wr, const struct archive_item *item, struct err *err);
 int archive_writer_data(struct archive_writer *wr, const void *p, size_t len, struct err *err);
 

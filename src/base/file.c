@@ -107,6 +107,24 @@ int file_write_all(int fd, const void *data, size_t len, struct err *err)
 	return 0;
 }
 
+int file_write_at(int fd, const void *data, size_t len, uint64_t offset, struct err *err)
+{
+	const char *p = data;
+
+	while (len > 0) {
+		ssize_t n = pwrite(fd, p, len, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_sys(err, "write");
+		p += n;
+		len -= (size_t)n;
+		offset += (uint64_t)n;
+	}
+	return 0;
+}
+
 static char *folder_of(const char *path)
 {
 	const char *base = path_base(path);

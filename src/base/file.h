@@ -24,6 +24,7 @@ int file_sync_dir(const char *path, struct err *err);
 
 /* All bytes or an error; retries on EINTR and short transfers. */
 int file_write_all(int fd, const void *data, size_t len, struct err *err);
+int file_write_at(int fd, const void *data, size_t len, uint64_t offset, struct err *err);
 
 /* Copies the rest of @from into @to: FICLONE where the file system has it, copy_file_range or read/write otherwise;
  * holes stay holes. Returns 1 when it was a reflink, 0 when copied. */

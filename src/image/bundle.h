@@ -4,7 +4,7 @@
  * bundle.h - checkpoint archives: Podman's layout with our manifest beside it
  *
  * Members, in this order: artifacts/ ; config.dump ; spec.dump ; network.status ; stats-dump ; ctr.log ; stasis.json ;
- * checkpoint/ and its files ; rootfs-diff.tar ; deleted.files ; volumes/NAME.tar. (What each holds:
+ * checkpoint/ and its files ; rootfs-diff.tar ; deleted.files ; deleted.files.raw ; volumes/NAME.tar. (What each holds:
  * doc/archive-format.md.) Reading takes ours, Podman's, and plain ones of CRIU and a runtime (checkpoint/ and spec.dump
  * or config.json).
  */
@@ -53,8 +53,12 @@ struct bundle {
 	struct json *manifest; /* stasis.json, or NULL */
 	struct json *network;  /* or NULL */
 	bool has_images, has_rootfs, has_log;
-	char **volumes; /* names */
-	char **deleted; /* paths from deleted.files */
+	bool has_stats;	    /* stats-dump */
+	bool has_shm;	    /* devshm-checkpoint.tar: /dev/shm of a container of Podman's, where it is a mount */
+	char **volumes;	    /* names */
+	char **deleted;	    /* from deleted.files: absolute, clean, never the root itself */
+	uint64_t bytes;	    /* of the files in the folder */
+	uint64_t n_skipped; /* members that were not known */
 };
 void bundle_done(struct bundle *b);
 AUTO_DEFINE_IN(struct bundle, bundle_done)
@@ -68,9 +72,10 @@ struct bundle_limits {
  * bundle_read() - unpack a hostile archive into @dir, which is fresh, 0700 and ours
  *
  * Afterwards @dir holds checkpoint/ (only regular files with allow-listed names), rootfs-diff.tar, volumes/NAME.tar,
- * ctr.log as they came; the JSON files are parsed and bounded. Names that are not known are skipped, and counted; names
- * that try to get out, links, devices, duplicates are -EINVAL with the name. Nothing outside
- * @dir is touched. descriptors.json must hold exactly three strings.
+ * devshm-checkpoint.tar, ctr.log, stats-dump as they came, all 0600; the JSON files are parsed and bounded. Names that
+ * are not known are skipped, and counted; names that try to get out, links, devices, duplicates are -EINVAL with the
+ * name; beyond @limits is -E2BIG. Nothing outside of @dir is touched. descriptors.json must hold exactly three strings.
+ * After an error @dir holds rubbish, for the caller to remove. Progress is in bytes of the archive as it is packed.
  */
 int bundle_read(int fd, const char *dir, const struct bundle_limits *limits, bundle_progress progress, void *ctx,
 		struct bundle *ret, struct err *err);
@@ -78,8 +83,10 @@ int bundle_read(int fd, const char *dir, const struct bundle_limits *limits, bun
 /*
  * bundle_make_upper() - rootfs-diff.tar and deleted.files become an overlay's upper folder
  *
- * @lower as above: a deletion becomes a whiteout only where the layers have such a name; a folder that replaces another
- * one becomes opaque. @upper does not exist yet.
+ * @lower as above: a deletion becomes a whiteout only where the layers have such a name; a folder that replaces what
+ * was no folder becomes opaque; one that the tar does not mention gets the attributes it has in the layers. @upper does
+ * not exist yet, and after an error it does not either. @diff_tar NULL: there are deletions only. Device nodes are made
+ * (the container's cgroup decides who may open them), whiteouts and attributes of overlayfs are not taken from the tar.
  */
 int bundle_make_upper(const char *diff_tar, char *const *deleted, char *const *lower, const char *upper,
 		      struct err *err);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/auto.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
@@ -97,8 +98,8 @@ static int set_opaque(int parent_fd, const char *base, struct err *err)
 }
 
 /* What is at @base already? 0 nothing (any more), 1 a folder that stays because a folder is to come, 2 there was a
- * whiteout. */
-enum { WAS_NOTHING, WAS_DIR, WAS_WHITEOUT };
+ * whiteout, 3 there was something else. */
+enum { WAS_NOTHING, WAS_DIR, WAS_WHITEOUT, WAS_OTHER };
 static int make_room(int parent_fd, const char *base, bool for_dir, struct err *err)
 {
 	struct stat st;
@@ -111,12 +112,14 @@ static int make_room(int parent_fd, const char *base, bool for_dir, struct err *
 	r = path_remove_all_at(parent_fd, base, err);
 	if (r < 0)
 		return r;
-	return S_ISCHR(st.st_mode) && st.st_rdev == 0 ? WAS_WHITEOUT : WAS_NOTHING;
+	return S_ISCHR(st.st_mode) && st.st_rdev == 0 ? WAS_WHITEOUT : WAS_OTHER;
 }
 
-/* A folder that stands where this layer has put a whiteout hides the one below it. */
+/* A folder that stands where this layer has put a whiteout hides the one below it; as it does in an upper folder, where
+ * what came before it did so. */
 static int make_dir(struct unpack *u, int parent_fd, const char *base, mode_t mode, struct err *err)
 {
+	const struct unpack_tree *tree = u->options->tree;
 	int was = make_room(parent_fd, base, /* for_dir= */ true, err);
 
 	if (was < 0)
@@ -125,7 +128,9 @@ static int make_dir(struct unpack *u, int parent_fd, const char *base, mode_t mo
 		return 0;
 	if (mkdirat(parent_fd, base, mode) < 0 || fchmodat(parent_fd, base, mode, 0) < 0)
 		return err_sys(err, "cannot create the folder '%.200s'", base);
-	return was == WAS_WHITEOUT ? set_opaque(parent_fd, base, err) : 0;
+	if (was == WAS_NOTHING || (tree ? !tree->is_upper : was == WAS_OTHER))
+		return 0;
+	return set_opaque(parent_fd, base, err);
 }
 
 /* tree.h asks for a folder that the archive does not mention. Its time is fixed so that a layer is the same each time.
@@ -133,12 +138,19 @@ static int make_dir(struct unpack *u, int parent_fd, const char *base, mode_t mo
 static int make_missing_dir(void *ctx, int parent_fd, const char *base, const char *path, struct err *err)
 {
 	struct unpack *u = ctx;
+	const struct unpack_tree *tree = u->options->tree;
+	struct timespec mtime = { 0 };
+	autoclose int fd = -1;
 	int r;
 
-	r = make_dir(u, parent_fd, base, u->options->is_layer ? 0755 : 0700, err);
+	r = make_dir(u, parent_fd, base, u->options->is_layer || tree ? 0755 : 0700, err);
 	if (r < 0)
 		return r;
-	return remember_dir(u, path, (struct timespec){ 0 }, err);
+	if (tree && tree->adopt) {
+		fd = openat(parent_fd, base, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		r = fd < 0 ? err_sys(err, "cannot open the new folder") : tree->adopt(tree->ctx, fd, path, &mtime, err);
+	}
+	return r < 0 ? r : remember_dir(u, path, mtime, err);
 }
 
 static int open_place(struct unpack *u, const char *name, struct place *p, struct err *err)
@@ -153,20 +165,22 @@ static int open_place(struct unpack *u, const char *name, struct place *p, struc
 	return 0;
 }
 
-static int write_at(int fd, const char *p, size_t len, uint64_t offset, struct err *err)
+/* What has been opened as @fd; and what cannot be, because that has side effects. */
+static int set_attrs(struct unpack *u, int fd, const struct archive_item *item, struct err *err)
 {
-	while (len > 0) {
-		ssize_t n = pwrite(fd, p, len, (off_t)offset);
+	if (u->options->tree)
+		return attr_restore(fd, item, u->options->tree->is_upper, &u->result.xattrs, err);
+	return u->options->is_layer ? attr_set(fd, item, &u->result.xattrs, err) : 0;
+}
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return err_sys(err, "write");
-		p += n;
-		len -= (size_t)n;
-		offset += (uint64_t)n;
-	}
-	return 0;
+static int set_attrs_at(struct unpack *u, const struct place *p, const struct archive_item *item, struct err *err)
+{
+	autoclose int fd = -1;
+
+	if (!u->options->tree)
+		return u->options->is_layer ? attr_set_at(p->parent_fd, p->base, item, &u->result.xattrs, err) : 0;
+	fd = openat(p->parent_fd, p->base, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? err_sys(err, "cannot open what was made") : set_attrs(u, fd, item, err);
 }
 
 static int write_data(struct unpack *u, int fd, uint64_t size, struct err *err)
@@ -177,7 +191,7 @@ static int write_data(struct unpack *u, int fd, uint64_t size, struct err *err)
 	int r;
 
 	while ((r = archive_reader_data(u->reader, &data, &len, &offset, err)) > 0) {
-		r = write_at(fd, data, len, offset, err);
+		r = file_write_at(fd, data, len, offset, err);
 		if (r == 0)
 			r = tick(u, err);
 		if (r < 0)
@@ -210,7 +224,7 @@ static int put_file(struct unpack *u, const struct place *p, const struct archiv
 	r = write_data(u, fd, item->size, err);
 	if (r < 0)
 		return r;
-	return u->options->is_layer ? attr_set(fd, item, &u->result.xattrs, err) : 0;
+	return set_attrs(u, fd, item, err);
 }
 
 static int put_dir(struct unpack *u, const struct place *p, const struct archive_item *item, struct err *err)
@@ -224,7 +238,7 @@ static int put_dir(struct unpack *u, const struct place *p, const struct archive
 	fd = openat(p->parent_fd, p->base, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return err_sys(err, "cannot open the new folder");
-	r = u->options->is_layer ? attr_set(fd, item, &u->result.xattrs, err) : 0;
+	r = set_attrs(u, fd, item, err);
 	if (r < 0)
 		return r;
 	return remember_dir(u, p->path, attr_time(item->mtime), err);
@@ -238,7 +252,7 @@ static int put_symlink(struct unpack *u, const struct place *p, const struct arc
 		return r;
 	if (symlinkat(item->target ? item->target : "", p->parent_fd, p->base) < 0)
 		return err_sys(err, "cannot create the symbolic link");
-	return u->options->is_layer ? attr_set_at(p->parent_fd, p->base, item, &u->result.xattrs, err) : 0;
+	return set_attrs_at(u, p, item, err);
 }
 
 static int put_fifo(struct unpack *u, const struct place *p, const struct archive_item *item, struct err *err)
@@ -249,11 +263,32 @@ static int put_fifo(struct unpack *u, const struct place *p, const struct archiv
 		return r;
 	if (mkfifoat(p->parent_fd, p->base, 0600) < 0)
 		return err_sys(err, "cannot create the pipe");
-	return u->options->is_layer ? attr_set_at(p->parent_fd, p->base, item, &u->result.xattrs, err) : 0;
+	return set_attrs_at(u, p, item, err);
 }
 
-static bool is_linkable(const struct stat *st)
+static int put_device(struct unpack *u, const struct place *p, const struct archive_item *item, struct err *err)
 {
+	mode_t type = item->is_block ? S_IFBLK : S_IFCHR;
+	int r;
+
+	if (!u->options->tree) {
+		u->result.devices++;
+		return 0;
+	}
+	if (u->options->tree->is_upper && !item->is_block && item->major == 0 && item->minor == 0)
+		return err_set(err, -EINVAL, "it is a whiteout of overlayfs");
+	r = make_room(p->parent_fd, p->base, /* for_dir= */ false, err);
+	if (r < 0)
+		return r;
+	if (mknodat(p->parent_fd, p->base, type | 0600, makedev(item->major, item->minor)) < 0)
+		return err_sys(err, "cannot create the device node");
+	return set_attrs_at(u, p, item, err);
+}
+
+static bool is_linkable(const struct unpack *u, const struct stat *st)
+{
+	if (u->options->tree && !S_ISDIR(st->st_mode))
+		return true;
 	return S_ISREG(st->st_mode) || S_ISLNK(st->st_mode) || S_ISFIFO(st->st_mode);
 }
 
@@ -274,7 +309,7 @@ static int put_hardlink(struct unpack *u, const struct place *p, const struct ar
 	if (from_fd < 0)
 		return err_wrap(err, from_fd, "hard link to '%.100s'", target);
 	base = path_base(target);
-	if (!*base || fstatat(from_fd, base, &from, AT_SYMLINK_NOFOLLOW) < 0 || !is_linkable(&from))
+	if (!*base || fstatat(from_fd, base, &from, AT_SYMLINK_NOFOLLOW) < 0 || !is_linkable(u, &from))
 		return err_set(err, -EINVAL, "hard link to '%.200s', which is no file in this archive", target);
 	if (fstatat(p->parent_fd, p->base, &to, AT_SYMLINK_NOFOLLOW) == 0 && to.st_ino == from.st_ino)
 		return 0;
@@ -307,7 +342,14 @@ static int put_root(struct unpack *u, const struct archive_item *item, struct er
 {
 	if (item->kind != ARCHIVE_KIND_DIR)
 		return err_set(err, -EINVAL, "the root is not a folder");
-	u->result.xattrs += item->n_xattrs;
+	if (u->options->tree) {
+		int r = set_attrs(u, u->root_fd, item, err);
+
+		if (r < 0)
+			return r;
+	} else {
+		u->result.xattrs += item->n_xattrs;
+	}
 	return remember_dir(u, "", attr_time(item->mtime), err);
 }
 
@@ -355,6 +397,7 @@ static int put_kind(struct unpack *u, const struct place *p, const struct archiv
 	case ARCHIVE_KIND_FIFO:
 		return put_fifo(u, p, item, err);
 	case ARCHIVE_KIND_DEVICE:
+		return put_device(u, p, item, err);
 	case ARCHIVE_KIND_OTHER:
 		break;
 	}
@@ -414,6 +457,8 @@ static int set_dir_times(struct unpack *u, struct err *err)
 
 static int finish_root(struct unpack *u, struct err *err)
 {
+	if (u->options->tree)
+		return set_dir_times(u, err);
 	if (!u->options->is_layer)
 		return 0;
 	if (fchown(u->root_fd, 0, 0) < 0 || fchmod(u->root_fd, 0555) < 0)

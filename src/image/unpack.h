@@ -8,7 +8,10 @@
  * Device nodes and all other attributes are left out and counted: a container's /dev is a tmpfs, and trusted.* is how
  * overlayfs itself takes orders. The folder's own mode becomes 0555, owner root (as in Podman: CRIU compares it).
  *
- * Not as a layer (the outer tar of an OCI or docker archive): names and bytes only, all 0600 and 0700.
+ * As a tree of a container's own (an upper folder, a volume): everything is kept, device nodes and trusted.* and ACLs
+ * too, and no name is special. In an upper folder overlayfs's own marks are not taken from the archive.
+ *
+ * Else (the outer tar of an OCI or docker archive): names and bytes only, all 0600 and 0700.
  *
  * A name with "..", a whiteout of "." or "..", a hard link to nowhere, an impossible owner and the like refuse the
  * archive. A leading "/" means the folder. A later member replaces an earlier one of the same name. Symlinks are made
@@ -16,15 +19,25 @@
  */
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "base/archive.h"
 #include "base/err.h"
 #include "image/watch.h"
 
+struct unpack_tree {
+	bool is_upper; /* of an overlay: what replaces something that was no folder becomes opaque */
+	/* Called for a new folder @fd that the archive has not mentioned so far: gives it attributes, and tells its
+	 * time, which is set at the end. NULL: 0755 and 0. */
+	int (*adopt)(void *ctx, int fd, const char *path, struct timespec *ret_mtime, struct err *err);
+	void *ctx;
+};
+
 struct unpack_options {
 	struct archive_limits limits;
 	bool is_layer;
-	const char *what; /* for the watch: "layer 2 of 5" */
+	const struct unpack_tree *tree; /* NULL: it is none */
+	const char *what;		/* for the watch: "layer 2 of 5" */
 	const struct image_watch *watch;
 };
 
