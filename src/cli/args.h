@@ -21,6 +21,7 @@ enum complete {
 	COMPLETE_IMAGE,
 	COMPLETE_ALIAS,
 	COMPLETE_OPERATION,
+	COMPLETE_VOLUME,
 	COMPLETE_PAIR,	    /* KEY=VALUE */
 	COMPLETE_NAME_KEY,  /* first an instance, then keys */
 	COMPLETE_NAME_PAIR, /* first an instance, then KEY=VALUE */

@@ -16,6 +16,7 @@
 #include "cli/cmd.h"
 #include "cli/instance.h"
 #include "cli/output.h"
+#include "cli/volume.h"
 
 /* Where in the command line the cursor is. */
 struct place {
@@ -131,6 +132,18 @@ static void offer_images(struct cli *cli, const struct place *p)
 	}
 }
 
+static void offer_volumes(struct cli *cli, const struct place *p)
+{
+	AUTO(json_free) struct json *root = NULL;
+	const struct json *volumes = NULL;
+
+	if (ask(cli, VOLUME_URL "?recursion=1", &root, &volumes) < 0)
+		return;
+	for (size_t i = 0; i < json_len(volumes); i++)
+		if (!strv_has(p->operands, json_get_str(json_item(volumes, i), "name")))
+			offer(p, json_get_str(json_item(volumes, i), "name"), NULL);
+}
+
 static void offer_operations(struct cli *cli, const struct place *p)
 {
 	AUTO(json_free) struct json *root = NULL;
@@ -232,6 +245,9 @@ static void offer_kind(struct cli *cli, const struct place *p, enum complete kin
 	case COMPLETE_OPERATION:
 		offer_operations(cli, p);
 		break;
+	case COMPLETE_VOLUME:
+		offer_volumes(cli, p);
+		break;
 	case COMPLETE_PAIR:
 		offer_keys(cli, p, /* with_value= */ true);
 		break;
@@ -256,7 +272,8 @@ static void offer_kind(struct cli *cli, const struct place *p, enum complete kin
 	}
 }
 
-/* Two operands are two different things; only the first is what the row says. So it is before another program's words.
+/* Several operands, but not any number, are different things; only the first is what the row says. So it is before
+ * another program's words.
  */
 static bool is_operand_known(const struct place *p)
 {
@@ -267,7 +284,7 @@ static bool is_operand_known(const struct place *p)
 		return false;
 	if (c->complete == COMPLETE_NAME_KEY || c->complete == COMPLETE_NAME_PAIR)
 		return true;
-	return n == 0 || (c->max != 2 && (c->subs || c->free_after == 0));
+	return n == 0 || (c->max < 0 && (c->subs || c->free_after == 0));
 }
 
 static int run(struct cli *cli, const struct args *args, struct err *err)

@@ -123,6 +123,15 @@ static void add_config(struct facts *f, const struct json *config)
 		facts_addf(f, "Configuration", "%s=%s", it.key, json_str(it.value) ? json_str(it.value) : "");
 }
 
+static void add_volumes(struct facts *f, const struct json *devices)
+{
+	for (struct json_iter it = json_iter(devices); json_next(&it);)
+		if (json_get_str(it.value, "source"))
+			facts_addf(f, "Volume", "%s at %s%s", json_get_str(it.value, "source"),
+				   output_word(it.value, "path"),
+				   str_eq(json_get_str(it.value, "readonly"), "true") ? " (read-only)" : "");
+}
+
 static void print_instance(const struct json *in)
 {
 	AUTO(facts_free) struct facts *f = facts_new();
@@ -143,6 +152,7 @@ static void print_instance(const struct json *in)
 	if (json_get_bool(in, "ephemeral", false))
 		facts_add(f, "Ephemeral", "yes: deleted when it stops");
 	add_usage(f, json_get(in, "state"));
+	add_volumes(f, json_get(in, "devices"));
 	add_config(f, json_get(in, "config"));
 	facts_add(f, "UUID", json_str(json_at(in, "/stasis/uuid")));
 	facts_print(f);

@@ -12,10 +12,10 @@
 
 /* In the order in which `stasis help` shows them inside their groups: by use, not by alphabet. */
 static const struct command *const all[] = {
-	&cmd_launch, &cmd_create,  &cmd_start,	    &cmd_stop,	 &cmd_restart,	&cmd_pause,
-	&cmd_resume, &cmd_delete,  &cmd_rename,	    &cmd_exec,	 &cmd_console,	&cmd_logs,
-	&cmd_list,   &cmd_info,	   &cmd_check,	    &cmd_config, &cmd_image,	&cmd_operation,
-	&cmd_admin,  &cmd_version, &cmd_completion, &cmd_help,	 &cmd_complete, NULL,
+	&cmd_launch,	 &cmd_create, &cmd_start,    &cmd_stop,	   &cmd_restart,   &cmd_pause, &cmd_resume,
+	&cmd_delete,	 &cmd_rename, &cmd_exec,     &cmd_console, &cmd_logs,	   &cmd_list,  &cmd_info,
+	&cmd_check,	 &cmd_config, &cmd_image,    &cmd_volume,  &cmd_operation, &cmd_admin, &cmd_version,
+	&cmd_completion, &cmd_help,   &cmd_complete, NULL,
 };
 
 static const struct option_row options[] = {

@@ -15,11 +15,12 @@
 #include "cli/jobs.h"
 #include "cli/pairs.h"
 #include "cli/text.h"
+#include "cli/volume.h"
 
 struct create {
 	const char *image; /* NULL: the built-in one */
 	const char *name;  /* NULL: the daemon makes one up */
-	struct json *config;
+	struct json *config, *devices;
 	const struct args *args;
 	bool is_started, is_name_wanted;
 };
@@ -60,6 +61,7 @@ static struct json *request_of(const struct create *c, const char *image)
 	if (c->name)
 		json_set_str(body, "name", c->name);
 	json_set(body, "config", json_copy(c->config));
+	json_set(body, "devices", json_copy(c->devices));
 	if (args_has(c->args, "description"))
 		json_set_str(body, "description", args_get(c->args, "description"));
 	json_set_bool(body, "ephemeral", args_has(c->args, "ephemeral"));
@@ -113,6 +115,21 @@ static void tell(const struct create *c, struct job *job, const char *name, cons
 		job_say(job, "%s: created. 'stasis start %s' starts it.", name, name);
 }
 
+/* With the volumes that are missing; if it fails, those that were made for it go again. */
+static int post_instance(struct job *job, const struct create *c, const struct json *body, struct json **ret,
+			 struct err *err)
+{
+	AUTO(strv_free) char **made = NULL;
+	int r;
+
+	r = volume_make_missing(job_client(job), c->devices, &made, err);
+	if (r == 0)
+		r = client_call(job_client(job), "POST", "/1.0/instances", body, ret, err);
+	for (size_t i = 0; r < 0 && made && made[i]; i++)
+		(void)volume_delete(job_client(job), made[i], NULL);
+	return r;
+}
+
 static int create_one(struct job *job, void *arg, struct err *err)
 {
 	const struct create *c = arg;
@@ -128,7 +145,7 @@ static int create_one(struct job *job, void *arg, struct err *err)
 		return r;
 	began = clock_mono_us();
 	body = request_of(c, image);
-	r = client_call(job_client(job), "POST", "/1.0/instances", body, &answer, err);
+	r = post_instance(job, c, body, &answer, err);
 	if (r < 0)
 		return r;
 	name = name_made(answer);
@@ -149,15 +166,17 @@ static int create_one(struct job *job, void *arg, struct err *err)
 
 int create_run(struct cli *cli, const struct args *args, bool is_started, struct err *err)
 {
-	AUTO(json_free) struct json *config = json_new_object();
+	AUTO(json_free) struct json *config = json_new_object(), *devices = json_new_object();
 	AUTO(strv_free) char **names = NULL;
-	struct create c = { .args = args, .config = config, .is_started = is_started };
+	struct create c = { .args = args, .config = config, .devices = devices, .is_started = is_started };
 	int r;
 
 	r = read_words(&c, err);
 	if (r < 0)
 		return r;
 	r = pairs_to_json(args_all(args, "config"), config, err);
+	if (r == 0)
+		r = volume_words_to_devices(args_all(args, "volume"), devices, err);
 	if (r < 0)
 		return r;
 	if (args_has(args, "tty"))

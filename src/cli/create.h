@@ -10,6 +10,8 @@
 		  COMPLETE_PAIR },                                                                                     \
 		{ "ephemeral", 'e', NULL, "delete it when it stops (never when its state is saved)" },                 \
 		{ "description", 'd', "TEXT", "what it is for" },                                                      \
+		{ "volume", 'v', "NAME:PATH[:ro]", "mount a volume; one that is missing is made; may be repeated",     \
+		  COMPLETE_VOLUME },                                                                                   \
 	{                                                                                                              \
 		"tty", 't', NULL, "give its first process a terminal (console.tty=true)"                               \
 	}

@@ -9,6 +9,7 @@ import pytest
 from harness import ApiError, Pair, wait_until
 
 VOLUMES = "/1.0/storage-pools/default/volumes/custom"
+SLEEPER = ["/bin/sh", "-c", "while :; do sleep 0.05; done"]
 
 
 @pytest.fixture
@@ -108,8 +109,8 @@ def test_counter_in_a_volume_over_daemon_restart_and_reboot(fresh):
 
 def test_two_instances_share_a_volume(daemon, volumes):
     volumes("shared")
-    one = daemon.create("one", ["/bin/sh", "-c", "while :; do sleep 0.05; done"], devices={"s": disk("shared", "/a")})
-    two = daemon.create("two", ["/bin/sh", "-c", "while :; do sleep 0.05; done"],
+    one = daemon.create("one", SLEEPER, devices={"s": disk("shared", "/a")})
+    two = daemon.create("two", SLEEPER,
                         devices={"s": disk("shared", "/b", readonly="true")})
     assert users(daemon, "shared") == ["one:/a", "two:/b"]
     daemon.cli("exec", "one", "--", "sh", "-c", "echo hello >/a/x")
@@ -154,7 +155,7 @@ def test_nested_and_symlinked_paths(daemon, volumes):
 def test_strange_names_of_paths(daemon, volumes):
     volumes("data")
     for path in "/with blank", "/ä]b", "/quo\"te", "/a,b=c":
-        c = daemon.create("c1", ["/bin/sh", "-c", "while :; do sleep 0.05; done"], devices={"d": disk("data", path)})
+        c = daemon.create("c1", SLEEPER, devices={"d": disk("data", path)})
         c.stop_stateful()
         c.start()
         daemon.cli("exec", "c1", "--", "touch", f"{path}/here")
@@ -284,8 +285,7 @@ def image(daemon, scratch, programs_tar):
 
 def test_image_content_fills_a_fresh_volume(daemon, volumes, image):
     folder = volumes("data")
-    sleeper = ["/bin/sh", "-c", "while :; do sleep 0.05; done"]
-    c = daemon.create("c1", sleeper, image=image, devices={"d": disk("data", "/way")})
+    c = daemon.create("c1", SLEEPER, image=image, devices={"d": disk("data", "/way")})
     assert sorted(os.listdir(folder)) == ["file", "link", "same", "sub"]
     assert (folder / "file").read_text() == "from the image\n" and (folder / "sub/two").read_text() == "2\n"
     st = os.lstat(folder / "file")
@@ -306,7 +306,7 @@ def test_image_content_fills_a_fresh_volume(daemon, volumes, image):
 def test_image_content_leaves_a_volume_that_has_its_own(daemon, volumes, image):
     folder = volumes("data")
     (folder / "mine").write_text("x")
-    daemon.create("c1", ["/bin/true"], image=image, devices={"d": disk("data", "/content")})
+    daemon.create("c1", SLEEPER, image=image, devices={"d": disk("data", "/content")})
     assert os.listdir(folder) == ["mine"]
 
 
@@ -319,7 +319,7 @@ def test_a_copy_that_was_interrupted_is_ended(daemon, volumes, image):
     (folder.parent / ".new-x").mkdir()
     daemon.restart()
     assert copy.exists() and not (folder.parent / ".new-x").exists()
-    daemon.create("c1", ["/bin/true"], image=image, devices={"d": disk("data", "/content")})
+    daemon.create("c1", SLEEPER, image=image, devices={"d": disk("data", "/content")})
     assert sorted(os.listdir(folder)) == ["moved", "rest"] and not copy.exists()
     assert os.stat(folder).st_mode & 0o777 == 0o700
 
@@ -334,7 +334,7 @@ def test_symlinks_that_lead_where_no_volume_can_be(daemon, volumes, image, path)
 
 def test_a_symlink_out_of_the_root_stays_inside(daemon, volumes, image):
     folder = volumes("data")
-    c = daemon.create("c1", ["/bin/sh", "-c", "while :; do sleep 0.05; done"], image=image,
+    c = daemon.create("c1", SLEEPER, image=image,
                       devices={"d": disk("data", "/outside")})
     assert "shadow" not in os.listdir(folder)
     daemon.cli("exec", "c1", "--", "touch", "/etc/here")
@@ -362,3 +362,70 @@ def test_what_has_no_row_is_swept(fresh):
     assert fresh.rest.get(VOLUMES) == [f"{VOLUMES}/data"]
     fresh.rest.delete(f"{VOLUMES}/data")
     assert os.listdir(lib) == []
+
+
+# ---- the command line ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def clean(daemon):
+    yield daemon
+    assert daemon.delete_instances() == []
+    left = [row["name"] for row in daemon.cli_json("volume", "list")]
+    for name in left:
+        daemon.cli("volume", "delete", name)
+
+
+def test_cli(clean):
+    daemon = clean
+    assert daemon.cli("volume", "create", "data", "more").stdout.startswith("data: created")
+    rows = [line.split() for line in daemon.cli("volume", "list").stdout.splitlines()]
+    assert rows[0][:2] == ["NAME", "USAGE"] and [row[0] for row in rows[1:]] == ["data", "more"]
+    assert daemon.cli("volume", "create", "data", check=False).returncode == 1
+    daemon.create("c1", SLEEPER, start=False)
+    daemon.cli("volume", "attach", "data", "c1", "/data")
+    daemon.cli("volume", "attach", "more", "c1", "/more", "--readonly")
+    assert daemon["c1"].info()["devices"] == {"data": disk("data", "/data"),
+                                              "more": disk("more", "/more", readonly="true")}
+    again = daemon.cli("volume", "attach", "data", "c1", "/elsewhere", check=False)
+    assert again.returncode == 1 and "attached to 'c1' at /data already" in again.stderr
+    text = daemon.cli("info", "c1").stdout
+    assert "data at /data" in text and "more at /more (read-only)" in text
+    text = daemon.cli("volume", "info", "data").stdout
+    assert "c1 at /data" in text
+    in_use = daemon.cli("volume", "delete", "data", check=False)
+    assert in_use.returncode == 1 and "c1:/data" in in_use.stderr
+    daemon.cli("start", "c1")
+    running = daemon.cli("volume", "detach", "data", "c1", check=False)
+    assert running.returncode == 1 and "running" in running.stderr
+    daemon.cli("stop", "--force", "c1")
+    daemon.cli("volume", "detach", "data", "c1")
+    assert "is not attached" in daemon.cli("volume", "detach", "data", "c1", check=False).stderr
+    daemon.cli("volume", "delete", "data")
+    assert [row["name"] for row in daemon.cli_json("volume", "list")] == ["more"]
+
+
+def test_cli_launch_with_volumes(clean):
+    daemon = clean
+    daemon.cli("launch", "programs", "c1", "--volume", "data:/data", "--volume", "more:/more:ro", "--", *SLEEPER)
+    daemon.uuids.add(daemon["c1"].uuid)
+    assert daemon["c1"].info()["devices"] == {"data": disk("data", "/data"),
+                                              "more": disk("more", "/more", readonly="true")}
+    # what a failed create has made for itself goes again
+    for wrong in ("new:/proc/x", "new:/a/../b:ro", "new:relative"):
+        words = ["create", "programs", "c1", "--volume", wrong]
+        assert daemon.cli(*words, check=False).returncode in (1, 2)
+        assert [row["name"] for row in daemon.cli_json("volume", "list")] == ["data", "more"]
+    for wrong in ("data", "data:", ":/data", "data:/x:rx", "data:/x:ro:ro"):
+        assert daemon.cli("create", "programs", "c2", "--volume", wrong, check=False).returncode == 2
+    twice = daemon.cli("create", "programs", "c2", "--volume", "data:/a", "--volume", "data:/b", check=False)
+    assert twice.returncode == 2 and "twice" in twice.stderr
+    assert daemon.instances() == ["c1"]
+
+
+def test_cli_completion(clean):
+    daemon = clean
+    daemon.cli("volume", "create", "data")
+    assert "attach" in daemon.cli("__complete", "--", "volume", "").stdout
+    assert "data" in daemon.cli("__complete", "--", "volume", "delete", "d").stdout
+    assert "data" not in daemon.cli("__complete", "--", "volume", "attach", "data", "d").stdout
