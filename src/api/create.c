@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "api/checkpoints.h"
 #include "api/decode.h"
 #include "api/devices.h"
 #include "api/handlers.h"
@@ -21,7 +22,7 @@
 struct create {
 	const char *name, *description, *type;
 	struct json *config, *devices, *profiles, *source, *command;
-	bool ephemeral, start;
+	bool ephemeral, start, stateless;
 };
 
 struct source {
@@ -86,6 +87,7 @@ static int decode(const struct json *j, struct create *ret, struct err *err)
 		{ "profiles", JSON_F_JSON, offsetof(struct create, profiles), false },
 		{ "source", JSON_F_JSON, offsetof(struct create, source), false },
 		{ "start", JSON_F_BOOL, offsetof(struct create, start), false },
+		{ "stateless", JSON_F_BOOL, offsetof(struct create, stateless), false },
 		{ "type", JSON_F_STR, offsetof(struct create, type), false },
 		/* LXD's clients send these. */
 		{ "architecture", JSON_F_IGNORE, 0, false },
@@ -152,6 +154,34 @@ static void free_claim(void *arg)
 	instance_release(arg);
 }
 
+/* {"source": {"type": "copy", "source": "web/snap0"}} */
+static bool is_copy(const struct json *body)
+{
+	return str_eq(json_get_str(json_get(body, "source"), "type"), "copy");
+}
+
+/* Devices, profiles and image are those of what is copied: what LXD's clients send along is an echo of them. */
+static int post_copy(struct request *rq, struct reply *ret, struct err *err)
+{
+	struct create in = { 0 };
+	struct copy copy = { 0 };
+	int r;
+
+	r = decode(rq->json, &in, err);
+	if (r < 0)
+		return r;
+	copy = (struct copy){
+		.source = json_get_str(in.source, "source"),
+		.name = in.name,
+		.description = in.description,
+		.config = in.config,
+		.is_stateless = in.stateless,
+		.is_ephemeral = in.ephemeral,
+		.is_started = in.start,
+	};
+	return copy_start(rq, &copy, ret, err);
+}
+
 int post_instances(struct request *rq, struct reply *ret, struct err *err)
 {
 	AUTO(strv_free) char **names = NULL;
@@ -161,7 +191,11 @@ int post_instances(struct request *rq, struct reply *ret, struct err *err)
 	struct operation *op;
 	int r;
 
+	if (is_copy(rq->json))
+		return post_copy(rq, ret, err);
 	r = decode(rq->json, &in, err);
+	if (r >= 0 && in.stateless)
+		return err_set(err, -EINVAL, "stateless is for copies");
 	if (r < 0)
 		return r;
 	r = create(rq, &in, &instance, err);

@@ -74,8 +74,17 @@ static struct json *encode_urls(const char *collection, char *const *names)
 	return j;
 }
 
+static struct json *encode_snapshot_url(const char *collection, const char *instance, const char *snapshot)
+{
+	struct json *j = json_new_array();
+	autofree char *url = xasprintf("/1.0/%s/%s/snapshots/%s", collection, instance, snapshot);
+
+	json_add_str(j, url);
+	return j;
+}
+
 /* LXD's older client looks for "containers". */
-static struct json *encode_resources(char *const *instances)
+static struct json *encode_resources(char *const *instances, const char *snapshot)
 {
 	struct json *j = json_new_object();
 
@@ -83,6 +92,10 @@ static struct json *encode_resources(char *const *instances)
 		return j;
 	json_set(j, "instances", encode_urls("instances", instances));
 	json_set(j, "containers", encode_urls("containers", instances));
+	if (!snapshot)
+		return j;
+	json_set(j, "instances_snapshots", encode_snapshot_url("instances", instances[0], snapshot));
+	json_set(j, "containers_snapshots", encode_snapshot_url("containers", instances[0], snapshot));
 	return j;
 }
 
@@ -99,7 +112,7 @@ struct json *encode_operation(struct operation *op)
 	set_time(j, "updated_at", info.updated_us);
 	json_set_str(j, "status", operation_statuses[info.status].name);
 	json_set_int(j, "status_code", operation_statuses[info.status].code);
-	json_set(j, "resources", encode_resources(info.instances));
+	json_set(j, "resources", encode_resources(info.instances, info.snapshot));
 	json_set(j, "metadata", info.metadata ? json_copy(info.metadata) : json_new_null());
 	json_set_bool(j, "may_cancel", info.may_cancel);
 	json_set_str(j, "err", info.error);

@@ -11,6 +11,9 @@ route_handler post_instances;
 route_handler put_instance, patch_instance;
 /* state.c */
 route_handler get_state, put_state;
+/* snapshots.c, checkpoints.c, export.c */
+route_handler get_snapshots, post_snapshots, get_snapshot, put_snapshot, post_snapshot, delete_snapshot;
+route_handler get_all_checkpoints, get_checkpoints, post_checkpoints, get_checkpoint, delete_checkpoint, get_export;
 /* bulk.c */
 route_handler put_instances;
 /* exec.c, console.c */

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "api/producer.h"
 #include "api/request.h"
 #include "api/session.h"
 #include "base/clock.h"
@@ -28,7 +29,8 @@
 #include "base/sync.h"
 #include "base/ws.h"
 
-#define STOP_US (10 * US_PER_S) /* for the owners of upgraded connections to let go */
+#define STOP_US	       (10 * US_PER_S) /* for the owners of upgraded connections to let go */
+#define PRODUCER_BLOCK 65536
 
 struct httpd {
 	struct MHD_Daemon *daemon;
@@ -119,7 +121,21 @@ static struct MHD_Response *make_upgrade(struct httpd *h, const struct request *
 	return response;
 }
 
-/* The library takes over body and descriptor. */
+/* A body without a length is chunked: one that is cut lacks its last chunk, and the client knows. */
+static ssize_t on_produce(void *cls, uint64_t pos, char *buf, size_t max)
+{
+	/* Blocks for as long as the operation thinks: the client's time-out begins anew with each piece. */
+	ssize_t n = producer_read(cls, buf, max);
+
+	return n > 0 ? n : n == 0 ? MHD_CONTENT_READER_END_OF_STREAM : MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+static void on_produced(void *cls)
+{
+	producer_free(cls);
+}
+
+/* The library takes over body, descriptor and producer. */
 static struct MHD_Response *make_response(struct httpd *h, struct request *rq)
 {
 	struct reply *re = &rq->reply;
@@ -131,6 +147,9 @@ static struct MHD_Response *make_response(struct httpd *h, struct request *rq)
 		return MHD_create_response_from_fd64(re->fd_size, TAKE_FD(re->fd));
 	case REPLY_PIPE:
 		return MHD_create_response_from_pipe(TAKE_FD(re->fd));
+	case REPLY_PRODUCER:
+		return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, PRODUCER_BLOCK, on_produce,
+							 TAKE_PTR(re->producer), on_produced);
 	case REPLY_UPGRADE:
 		return make_upgrade(h, rq);
 	case REPLY_NONE:
@@ -154,6 +173,7 @@ static enum MHD_Result send_reply(struct httpd *h, struct MHD_Connection *connec
 	add_header(response, MHD_HTTP_HEADER_ETAG, re->etag);
 	add_header(response, MHD_HTTP_HEADER_LOCATION, re->location);
 	add_header(response, MHD_HTTP_HEADER_ALLOW, re->allow);
+	add_header(response, "X-Stasis-operation", re->stasis_operation);
 	add_header(response, MHD_HTTP_HEADER_CONNECTION, rq->is_hopeless ? "close" : NULL);
 	result = MHD_queue_response(connection, (unsigned int)re->status, response);
 	MHD_destroy_response(response);
@@ -165,7 +185,7 @@ static unsigned int reply_idle_s(const struct reply *re)
 {
 	if (re->kind == REPLY_PIPE)
 		return 0;
-	return re->kind == REPLY_FILE ? HTTPD_FILE_IDLE_S : HTTPD_IDLE_S;
+	return re->kind == REPLY_FILE || re->kind == REPLY_PRODUCER ? HTTPD_FILE_IDLE_S : HTTPD_IDLE_S;
 }
 
 /* ---- requests ---------------------------------------------------------------------------------------------------- */
@@ -198,6 +218,10 @@ static void begin(struct MHD_Connection *connection, struct request *rq, const c
 		.transfer_encoding = header(connection, MHD_HTTP_HEADER_TRANSFER_ENCODING),
 		.if_match = header(connection, MHD_HTTP_HEADER_IF_MATCH),
 		.alias = header(connection, "X-Stasis-alias"),
+		.name = header(connection, "X-Stasis-name"),
+		.ignore_rootfs = header(connection, "X-Stasis-ignore-rootfs"),
+		.ignore_volumes = header(connection, "X-Stasis-ignore-volumes"),
+		.stopped = header(connection, "X-Stasis-stopped"),
 		.connection = header(connection, MHD_HTTP_HEADER_CONNECTION),
 		.upgrade = header(connection, MHD_HTTP_HEADER_UPGRADE),
 		.ws_key = header(connection, MHD_HTTP_HEADER_SEC_WEBSOCKET_KEY),

@@ -2,6 +2,7 @@
 /* instances.c - listing, showing, renaming and deleting instances */
 #include "engine/instance.h"
 
+#include "api/checkpoints.h"
 #include "api/encode.h"
 #include "api/handlers.h"
 #include "base/json.h"
@@ -19,10 +20,20 @@ static int refuse_filter(const struct request *rq, struct err *err)
 	return 0;
 }
 
+/* With LXD's InstanceFull come the snapshots, out of @all. */
+static struct json *encode_full(const struct instance_info *info, struct checkpoint_info *const *all)
+{
+	struct json *j = encode_instance(info, /* with_state= */ true);
+
+	json_set(j, "snapshots", encode_snapshots(all, info->uuid));
+	return j;
+}
+
 /* recursion=2 alone asks the kernel about each instance: a plain list stays cheap. */
 int get_instances(struct request *rq, struct reply *ret, struct err *err)
 {
 	AUTO(instance_list_free) struct instance_info **list = NULL;
+	AUTO(checkpoint_list_free) struct checkpoint_info **checkpoints = NULL;
 	struct json *j;
 	int64_t recursion = 0;
 	int r;
@@ -33,13 +44,17 @@ int get_instances(struct request *rq, struct reply *ret, struct err *err)
 	if (r < 0)
 		return r;
 	r = instance_list(rq->engine, /* live= */ recursion == 2, &list, err);
+	if (r >= 0 && recursion == 2)
+		r = checkpoint_list(rq->engine, NULL, &checkpoints, err);
 	if (r < 0)
 		return r;
 	j = json_new_array();
 	for (size_t i = 0; list[i]; i++) {
 		autofree char *url = xasprintf("/1.0/%s/%s", rq->collection, list[i]->name);
 
-		json_add(j, recursion == 0 ? json_new_str(url) : encode_instance(list[i], recursion == 2));
+		json_add(j, recursion == 0   ? json_new_str(url)
+			    : recursion == 1 ? encode_instance(list[i], /* with_state= */ false)
+					     : encode_full(list[i], checkpoints));
 	}
 	reply_sync(ret, j);
 	return 0;
@@ -48,6 +63,7 @@ int get_instances(struct request *rq, struct reply *ret, struct err *err)
 int get_instance(struct request *rq, struct reply *ret, struct err *err)
 {
 	AUTO(instance_info_free) struct instance_info *info = NULL;
+	AUTO(checkpoint_list_free) struct checkpoint_info **checkpoints = NULL;
 	char etag[DIGEST_HEX_SIZE];
 	int64_t recursion = 0;
 	int r;
@@ -56,10 +72,12 @@ int get_instance(struct request *rq, struct reply *ret, struct err *err)
 	if (r < 0)
 		return r;
 	r = instance_info(rq->engine, rq->args[0], /* live= */ recursion > 0, &info, err);
+	if (r >= 0 && recursion > 0)
+		r = checkpoint_list(rq->engine, rq->args[0], &checkpoints, err);
 	if (r < 0)
 		return r;
 	encode_instance_etag(info, etag);
-	reply_sync_etag(ret, encode_instance(info, recursion > 0), etag);
+	reply_sync_etag(ret, recursion > 0 ? encode_full(info, checkpoints) : encode_instance(info, false), etag);
 	return 0;
 }
 

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "api/encode.h"
+#include "api/producer.h"
 #include "api/session.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -23,10 +24,12 @@ void reply_done(struct reply *re)
 	free(re->etag);
 	free(re->location);
 	free(re->allow);
+	free(re->stasis_operation);
 	if (re->fd >= 0)
 		(void)close(re->fd);
 	operation_unref(re->operation);
 	session_slot_drop(re->slot);
+	producer_free(re->producer);
 	reply_init(re);
 }
 
@@ -108,6 +111,15 @@ void reply_pipe(struct reply *re, int fd)
 	re->status = 200;
 	re->content_type = "text/plain; charset=utf-8";
 	re->fd = fd;
+}
+
+void reply_producer(struct reply *re, struct producer *producer, const char *content_type)
+{
+	re->kind = REPLY_PRODUCER;
+	re->status = 200;
+	re->content_type = content_type;
+	re->producer = producer;
+	re->stasis_operation = producer_url(producer);
 }
 
 void reply_upgrade(struct reply *re, struct session_slot *slot)

@@ -15,14 +15,16 @@
 
 struct json;
 struct operation;
+struct producer;
 struct session_slot;
 
 enum reply_kind {
 	REPLY_NONE,
-	REPLY_TEXT,   /* body, body_len */
-	REPLY_FILE,   /* fd from 0 to fd_size */
-	REPLY_PIPE,   /* fd until its end */
-	REPLY_UPGRADE /* 101, then the connection is slot's */
+	REPLY_TEXT,	/* body, body_len */
+	REPLY_FILE,	/* fd from 0 to fd_size */
+	REPLY_PIPE,	/* fd until its end */
+	REPLY_PRODUCER, /* what producer gives; its failure cuts the connection */
+	REPLY_UPGRADE	/* 101, then the connection is slot's */
 };
 
 struct reply {
@@ -34,8 +36,10 @@ struct reply {
 	int fd; /* -1 or ours */
 	uint64_t fd_size;
 	char *etag, *location, *allow; /* headers, NULL: none */
+	char *stasis_operation;	       /* X-Stasis-operation: who produces this */
 	struct operation *operation;   /* of an async reply: the reference */
 	struct session_slot *slot;     /* of an upgrade: claimed */
+	struct producer *producer;
 };
 
 void reply_init(struct reply *re);
@@ -59,6 +63,9 @@ int reply_file(struct reply *re, int fd, struct err *err);
 
 /* What comes out of the pipe until its end; takes over @fd. */
 void reply_pipe(struct reply *re, int fd);
+
+/* What the operation of @producer writes; takes it over. X-Stasis-operation names it: who is cut off finds out why. */
+void reply_producer(struct reply *re, struct producer *producer, const char *content_type);
 
 /* Hands the connection to a claimed websocket of a session; takes over @slot. */
 void reply_upgrade(struct reply *re, struct session_slot *slot);

@@ -67,14 +67,18 @@ static void run_handler(struct request *rq)
 		fail(rq, r, &err);
 }
 
-static bool is_json_type(const char *content_type)
+static bool is_type(const struct request *rq, const char *type)
 {
-	return content_type && strncasecmp(content_type, "application/json", strlen("application/json")) == 0;
+	const char *have = rq->headers.content_type;
+
+	return have && strncasecmp(have, type, strlen(type)) == 0;
 }
 
 static bool wants_stream(const struct request *rq)
 {
-	return rq->route->body == BODY_JSON_OR_STREAM && !is_json_type(rq->headers.content_type);
+	if (rq->route->body == BODY_JSON_OR_OCTETS)
+		return is_type(rq, "application/octet-stream");
+	return rq->route->body == BODY_JSON_OR_STREAM && !is_type(rq, "application/json");
 }
 
 /* Asks the handler now; it reads from the pipe while we write. */

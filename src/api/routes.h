@@ -4,9 +4,10 @@
 #include "api/request.h"
 
 enum body_kind {
-	BODY_NONE,	    /* a body is swallowed */
-	BODY_JSON,	    /* an object, parsed before the handler runs */
-	BODY_JSON_OR_STREAM /* by Content-Type: octets come through request.upload_fd */
+	BODY_NONE,	     /* a body is swallowed */
+	BODY_JSON,	     /* an object, parsed before the handler runs */
+	BODY_JSON_OR_OCTETS, /* JSON, unless Content-Type says octets: those come through request.upload_fd */
+	BODY_JSON_OR_STREAM  /* octets, unless Content-Type says JSON */
 };
 
 /* A handler runs in the connection's thread and may block; it fills in the reply or returns an error. */

@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "api/checkpoints.h"
 #include "api/decode.h"
 #include "api/devices.h"
 #include "api/encode.h"
@@ -23,7 +24,7 @@
 /* What the body says; strings are borrowed from it. */
 struct update {
 	const char *description, *restore;
-	struct json *config, *devices, *profiles;
+	struct json *config, *devices, *profiles, *stateful;
 	bool ephemeral;
 };
 
@@ -36,18 +37,19 @@ static int decode(const struct json *j, struct update *ret, struct err *err)
 		{ "ephemeral", JSON_F_BOOL, offsetof(struct update, ephemeral), false },
 		{ "profiles", JSON_F_JSON, offsetof(struct update, profiles), false },
 		{ "restore", JSON_F_STR, offsetof(struct update, restore), false },
+		{ "stateful", JSON_F_JSON, offsetof(struct update, stateful), false },
 		/* LXD's clients send back what they were given. */
 		{ "architecture", JSON_F_IGNORE, 0, false },
 		{ "disk_only", JSON_F_IGNORE, 0, false },
-		{ "stateful", JSON_F_IGNORE, 0, false },
 	};
 	int r;
 
 	r = json_decode(j, fields, ARRAY_SIZE(fields), ret, err);
 	if (r < 0)
 		return r;
+	/* With it LXD's clients send all other members empty, and mean nothing by them. */
 	if (ret->restore && *ret->restore)
-		return err_set(err, -EOPNOTSUPP, "snapshots are not supported yet");
+		return 0;
 	return decode_profiles(ret->profiles, err);
 }
 
@@ -172,6 +174,8 @@ int patch_instance(struct request *rq, struct reply *ret, struct err *err)
 	r = decode(rq->json, &up, err);
 	if (r < 0)
 		return r;
+	if (up.restore && *up.restore)
+		return err_set(err, -EINVAL, "restore is for PUT");
 	r = patched_config(info->config, up.config, &config, err);
 	if (r == 0)
 		r = decode_devices_patch(up.devices, &info->devices, &devices, err);
@@ -229,6 +233,8 @@ int put_instance(struct request *rq, struct reply *ret, struct err *err)
 	r = decode(rq->json, &up, err);
 	if (r < 0)
 		return r;
+	if (up.restore && *up.restore)
+		return revert_start(rq, up.restore, up.stateful, ret, err);
 	r = replaced_config(up.config, &job->config, err);
 	if (r == 0)
 		r = decode_devices(up.devices, &devices, err);

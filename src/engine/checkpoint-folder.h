@@ -18,9 +18,6 @@ struct json;
  * start's affair. */
 int checkpoint_make_state(struct instance *in, const char *folder, const struct json *checkpoint, struct err *err);
 
-/* Letters, digits, ".", "_" and "-", at most 63, not beginning with "." or "-". */
-int checkpoint_check_name(const char *name, struct err *err);
-
 /* At start-up: removes what was not finished. */
 void checkpoint_sweep(struct engine *e);
 /* With its instance. */

@@ -21,6 +21,9 @@
 struct operation;
 struct json;
 
+/* Letters, digits, ".", "_" and "-", at most 63, not beginning with "." or "-". */
+int checkpoint_check_name(const char *name, struct err *err);
+
 struct checkpoint_options {
 	const char *name; /* unique within the instance; NULL: "snap0", "snap1", … */
 	const char *description;

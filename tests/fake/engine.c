@@ -40,6 +40,7 @@ int engine_open(const struct settings *settings, struct engine **ret, struct err
 	mutex_init(&w->fake.mutex);
 	list_init(&w->fake.instances);
 	list_init(&w->fake.images);
+	list_init(&w->fake.checkpoints);
 	fake_images_init(&w->fake);
 	if (r < 0) {
 		engine_close(&w->engine);
@@ -56,6 +57,7 @@ void engine_close(struct engine *e)
 	if (!e)
 		return;
 	operations_free(e->operations);
+	fake_checkpoints_done(&w->fake);
 	fake_instances_done(&w->fake);
 	fake_images_done(&w->fake);
 	strv_free(w->fake.volumes);

@@ -326,6 +326,34 @@ static int step(struct instance *in, enum instance_status status, struct operati
 	return 0;
 }
 
+int fake_step(struct instance *in, struct operation *op, struct err *err)
+{
+	return step(in, in->status, op, err);
+}
+
+struct fake *fake_of_instance(struct instance *in)
+{
+	return in->fake;
+}
+
+const char *fake_instance_config(struct fake *f, const char *name, const char *key, char *buf, size_t size)
+{
+	const struct instance *in;
+	SCOPED_LOCK(&f->mutex);
+
+	in = find_locked(f, name);
+	(void)snprintf(buf, size, "%s", in && strv_env_get(in->config, key) ? strv_env_get(in->config, key) : "");
+	return buf;
+}
+
+void fake_instance_become(struct instance *in, bool is_running, bool has_state)
+{
+	SCOPED_LOCK(&in->fake->mutex);
+
+	in->status = is_running ? INSTANCE_RUNNING : INSTANCE_STOPPED;
+	in->has_state = has_state;
+}
+
 int lifecycle_start(struct instance *in, bool is_stateless, struct operation *op, struct err *err)
 {
 	if (in->status == INSTANCE_RUNNING)
@@ -375,6 +403,7 @@ int lifecycle_delete(struct instance *in, bool is_forced, struct operation *op, 
 		return err_set(err, -EBUSY, "'%s' is running", in->name);
 	/* Gone by name; the row is freed at the end, for its claim is still held. */
 	SCOPED_LOCK(&in->fake->mutex);
+	fake_checkpoints_delete_locked(in->fake, in->name);
 	in->name[0] = '\0';
 	in->status = INSTANCE_STOPPED;
 	return 0;
