@@ -136,8 +136,9 @@ int get_volumes(struct request *rq, struct reply *ret, struct err *err)
 	r = request_query_int(rq, "recursion", 0, 2, &recursion, err);
 	if (r == 0)
 		r = check_pool(rq, err);
-	if (r == 0)
-		r = volume_list(rq->engine, /* live= */ recursion == 2, &list, err);
+	if (r < 0)
+		return r;
+	r = volume_list(rq->engine, /* live= */ recursion == 2, &list, err);
 	if (r < 0)
 		return r;
 	j = json_new_array();

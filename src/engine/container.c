@@ -250,7 +250,7 @@ int container_create(struct instance *in, struct err *err)
 	struct conmon_spec spec = conmon_spec_of(in, bundle, log);
 	AUTO(container_stdio_done)
 	struct container_stdio stdio = { .has_tty = spec.has_tty, .has_stdin = spec.has_stdin };
-	pid_t init;
+	pid_t init = 0;
 	int r;
 
 	r = volume_fill(in, err);
@@ -314,7 +314,7 @@ static void unmount_leftover(const char *bundle)
 	(void)rmdir(root);
 }
 
-void container_teardown(struct instance *in, bool keep_network)
+void container_teardown(struct instance *in)
 {
 	autofree char *crun_state = xasprintf("%s/crun/%s", in->engine->settings.run_dir, in->row.uuid);
 	autofree char *bundle = instance_bundle_path(in, ""), *rootfs = instance_path(in, "rootfs");
@@ -333,7 +333,7 @@ void container_teardown(struct instance *in, bool keep_network)
 	(void)path_remove_all(memory, NULL);
 	if (path_remove_all(bundle, &err) < 0)
 		instance_note(in, "%s", err.text);
-	if (!keep_network && netns_remove(netns, &err) < 0)
+	if (netns_remove(netns, &err) < 0)
 		instance_note(in, "%s", err.text);
 }
 
@@ -380,7 +380,7 @@ int container_ended(struct instance *in, bool may_delete, struct err *err)
 	    watch_init_instead(in, in->init, NULL) == 0)
 		return 0;
 	keep_exit_code(in);
-	container_teardown(in, /* keep_network= */ false);
+	container_teardown(in);
 	instance_set_stopped(in);
 	if (in->has_exit_code)
 		instance_note(in, "ended with exit code %d", in->exit_code);
