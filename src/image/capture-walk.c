@@ -11,6 +11,7 @@
  * A changed file becomes a new inode in the copy: other names of the old one, of which we do not know yet whether they
  * still belong to it, are not touched. Names of one inode are brought together as they are met.
  */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -100,6 +101,7 @@ static int target_fd(struct target *t, struct err *err)
 
 	if (t->fd >= 0)
 		return t->fd;
+	assert(t->above);
 	above = target_fd(t->above, err);
 	if (above < 0)
 		return above;

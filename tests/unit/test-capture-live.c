@@ -194,6 +194,8 @@ static void check_writer(const char *base, int n)
 	uint64_t seed = 0;
 
 	(void)!getrandom(&seed, sizeof(seed), 0);
+	if (getenv("ROUNDS")) /* to look longer */
+		n = atoi(getenv("ROUNDS"));
 	if (getenv("SEED"))
 		seed = strtoull(getenv("SEED"), NULL, 0);
 	for (int i = 0; i < n; i++, seed++) {
@@ -272,7 +274,7 @@ static struct capture_stats check_file_system(const char *base, int n_rounds)
 TEST(where_the_tests_run)
 {
 	NEEDS_ROOT();
-	struct capture_stats stats = check_file_system(test_dir(), 12);
+	struct capture_stats stats = check_file_system(test_dir(), 6);
 
 	printf("     %s: %llu bytes early, %llu late, %llu shared\n", test_dir(), (unsigned long long)stats.early_bytes,
 	       (unsigned long long)stats.late_bytes, (unsigned long long)stats.cloned_bytes);
@@ -285,7 +287,7 @@ TEST(tmpfs)
 	struct capture_stats stats;
 
 	REQUIRE(mkdir(base, 0700) == 0 && mount("tmpfs", base, "tmpfs", 0, "size=64m") == 0);
-	stats = check_file_system(base, 10);
+	stats = check_file_system(base, 5);
 	CHECK_INT(stats.early_bytes, 0); /* its times do not tell of mapped writes */
 	CHECK(umount(base) == 0);
 }
@@ -334,7 +336,7 @@ static void check_loop(const char *mkfs, const char *name)
 
 	if (missing)
 		SKIP(missing);
-	stats = check_file_system(base, 10);
+	stats = check_file_system(base, 5);
 	CHECK(stats.cloned_bytes >= 1 << 20);
 	CHECK(umount(base) == 0);
 }
@@ -393,7 +395,7 @@ TEST(nothing_leads_outside)
 	CHECK(symlinkat(canary, s.dir, "d.evil") == 0 && symlinkat(secret, s.dir, "f.evil") == 0);
 	CHECK(mknodat(s.dir, "p.evil", S_IFIFO | 0600, 0) == 0);
 	REQUIRE(thread_start(&s.thread, "swapper", swap_on, &s, &err) == 0);
-	for (int i = 0; i < 80; i++) {
+	for (int i = 0; i < 50; i++) {
 		AUTO(capture_free) struct capture *c = NULL;
 		autofree char *text = NULL;
 
