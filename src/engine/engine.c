@@ -59,7 +59,9 @@ static void fill_in(struct settings *s)
 
 static int make_folders(const struct settings *s, struct err *err)
 {
-	static const char *const state[] = { "", "/checkpoints", "/instances", "/tmp" }, *const run[] = { "", "/c", "/netns", "/mem" };
+	static const char *const state[] = { "", "/checkpoints", "/instances", "/tmp" }, *const run[] = { "", "/c",
+													  "/netns",
+													  "/mem" };
 	int r = path_mkdirs(s->log_dir, 0700, err);
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(state); i++) {
@@ -128,8 +130,6 @@ static int open_rooms(struct engine *e, struct err *err)
 	if (r == 0)
 		r = mount_memory(e->settings.run_dir, err);
 	if (r == 0)
-		r = volume_sweep(e, err);
-	if (r == 0)
 		r = instances_each(e->db, add_row, e, err);
 	if (r == 0)
 		r = watch_start(e, &e->watcher, err);
@@ -137,6 +137,8 @@ static int open_rooms(struct engine *e, struct err *err)
 		r = recover(e, err);
 	if (r == 0)
 		r = image_sweep(e, err);
+	if (r == 0)
+		r = volume_sweep(e, err);
 	if (r == 0)
 		r = host_open(e, &e->host, err);
 	return r;

@@ -22,6 +22,7 @@
 #include "base/strv.h"
 #include "base/uuid.h"
 #include "engine/state.h"
+#include "engine/swap.h"
 #include "image/tree.h"
 #include "store/volumes.h"
 
@@ -181,13 +182,24 @@ int volume_delete(struct engine *e, const char *name, struct err *err)
 
 /* ---- at start-up ------------------------------------------------------------------------------------------------- */
 
+/* NAME.old and NAME.new are of a swap; recovery has undone those that a crash interrupted, unless it could not. */
+static bool is_of_open_swap(const struct engine *e, const char *name)
+{
+	if (!str_ends(name, ".old") && !str_ends(name, ".new"))
+		return false;
+	list_each (node, &e->instances)
+		if (swap_is_open(list_of(node, struct instance, link)))
+			return true;
+	return false;
+}
+
 /* A copy on its way into a volume belongs to that; the volume's next boot ends it. */
 static void sweep_entry(struct engine *e, int dir_fd, const char *name)
 {
 	const char *filled = str_after(name, VOLUME_FILL_PREFIX);
 	AUTO(volume_row_done) struct volume_row row = { 0 };
 
-	if (volumes_find(e->db, filled ? filled : name, &row, NULL) == -ENOENT)
+	if (!is_of_open_swap(e, name) && volumes_find(e->db, filled ? filled : name, &row, NULL) == -ENOENT)
 		(void)path_remove_all_at(dir_fd, name, NULL);
 }
 

@@ -54,7 +54,7 @@ void volume_mounts_free(struct volume_mount *list, size_t n);
 
 /* ---- for the engine itself --------------------------------------------------------------------------------------- */
 
-/* At start-up: makes the folder of volumes, or removes in it what has no row. */
+/* At start-up, after recovery: makes the folder of volumes, or removes in it what has no row. */
 int volume_sweep(struct engine *e, struct err *err);
 
 /* At start-up: reads an instance's attachments. */

@@ -364,6 +364,23 @@ def test_what_has_no_row_is_swept(fresh):
     assert os.listdir(lib) == []
 
 
+def test_what_going_back_has_put_aside_is_no_leftover(fresh):
+    """While a swap (engine/swap.h) is open, NAME.old may be the only copy there is."""
+    fresh.rest.post(VOLUMES, {"name": "data"})
+    c = fresh.create("c1", SLEEPER, devices={"d": disk("data", "/data")}, start=False)
+    note = fresh.root / "lib/instances" / c.uuid / "swap.json"
+    note.write_text("{")
+    old = fresh.root / "lib/volumes/data.old"
+    old.mkdir()
+    fresh.restart()
+    assert old.exists()
+    note.unlink()
+    fresh.restart()
+    assert not old.exists()
+    c.delete()
+    fresh.rest.delete(f"{VOLUMES}/data")
+
+
 # ---- the command line ----------------------------------------------------------------------------------------------
 
 
