@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* main.c - stasisd: settings, engine, API, signals */
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,6 +83,13 @@ static void raise_limits(void)
 	}
 }
 
+/* Threads come and go with requests: two arenas and small stacks keep what they leave behind small. */
+static void stay_small(void)
+{
+	(void)mallopt(M_ARENA_MAX, 2);
+	(void)mallopt(M_TRIM_THRESHOLD, 256 << 10);
+}
+
 int main(int argc, char **argv)
 {
 	struct options o = { 0 };
@@ -104,6 +112,7 @@ int main(int argc, char **argv)
 	}
 	(void)umask(0022);
 	raise_limits();
+	stay_small();
 	block_signals(&signals);
 	r = o.must_reset ? engine_reset(&o.settings, &err) : serve(&o, &signals, &err);
 	if (r < 0)

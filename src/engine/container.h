@@ -21,9 +21,9 @@ int container_run(struct instance *in, struct err *err);
 /* Continues from the images in the state folder; @env is hook_env()'s. Returns when the container runs. */
 int container_restore(struct instance *in, const struct saved *saved, char *const *env, struct err *err);
 
-/* Takes away all that container_prepare() and what followed made; kills what is left. @keep_network: the namespace
- * stays (a stateful stop). */
-void container_teardown(struct instance *in, bool keep_network);
+/* Takes away all that container_prepare() and what followed made; kills what is left. The network namespace goes too:
+ * nothing outside is connected to it, and a kept one would hold sockets in TIME_WAIT and CRIU's lock. */
+void container_teardown(struct instance *in);
 
 /* The container has ended: keeps its exit code, tears down; with @may_delete an ephemeral one is removed (the claim
  * then frees it). */

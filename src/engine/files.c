@@ -83,6 +83,19 @@ static int add_volumes(struct files *f, struct operation *op, struct err *err)
 	return r;
 }
 
+/* An overlay's upper is not the whole truth: image files with several names have some of them in the work folder only.
+ */
+static int know_lower(const struct files *f, struct err *err)
+{
+	autofree char *work = instance_path(f->in, "work");
+	AUTO(image_info_free) struct image_info *image = NULL;
+	int r = image_find(f->in->engine, f->in->row.image, &image, err);
+
+	if (r < 0 || !path_exists(work))
+		return r;
+	return capture_over(f->trees[0].capture, image->layers, work, err);
+}
+
 int files_prepare(const struct instance *in, const char *folder, bool with_rootfs, bool with_volumes,
 		  struct operation *op, struct files **ret, struct err *err)
 {
@@ -96,6 +109,8 @@ int files_prepare(const struct instance *in, const char *folder, bool with_rootf
 		r = path_mkdirs(upper, 0555, err); /* an instance that never ran has none */
 	if (r == 0 && with_rootfs)
 		r = add_tree(f, upper, NULL, "/", op, err);
+	if (r == 0 && with_rootfs)
+		r = know_lower(f, err);
 	if (r == 0 && with_volumes)
 		r = add_volumes(f, op, err);
 	if (r < 0)

@@ -90,11 +90,9 @@ static int start_fresh(struct instance *in, struct operation *op, struct err *er
 	if (r < 0)
 		return r;
 	instance_set_status(in, INSTANCE_STARTING);
-	if (in->state.exists)
-		container_teardown(in, /* keep_network= */ false); /* CRIU's lock is in the kept network namespace */
 	r = boot(in, err);
 	if (r < 0) {
-		container_teardown(in, /* keep_network= */ false);
+		container_teardown(in);
 		instance_set_stopped(in);
 		saved_refresh(in);
 	} else {
@@ -134,13 +132,13 @@ static int stop_signal(const struct instance *in)
 }
 
 /* Asks; a paused container is let go, it could not hear otherwise. */
-static int ask_to_stop(struct instance *in, uint64_t timeout_us, struct operation *op, struct err *err)
+static int ask_to_stop(struct instance *in, bool was_frozen, uint64_t timeout_us, struct operation *op, struct err *err)
 {
 	uint64_t deadline = clock_mono_us() + timeout_us;
 	int r;
 
 	r = crun_kill(&in->engine->tools, in->row.uuid, stop_signal(in), err);
-	if (in->status == INSTANCE_FROZEN)
+	if (was_frozen)
 		(void)freezer_set(&in->cg, false, US_PER_S, NULL);
 	if (r < 0 && !container_wait_end(in, 0))
 		return r;
@@ -164,7 +162,7 @@ static int stop(struct instance *in, uint64_t timeout_us, bool is_forced, struct
 	if (!timeout_us)
 		timeout_us = config_get_us(in->row.config, "stop.timeout");
 	instance_set_status(in, INSTANCE_STOPPING);
-	r = is_forced ? 0 : ask_to_stop(in, timeout_us, op, err);
+	r = is_forced ? 0 : ask_to_stop(in, before == INSTANCE_FROZEN, timeout_us, op, err);
 	if (r < 0) {
 		instance_set_status(in, before == INSTANCE_FROZEN && !freezer_is_frozen(&in->cg) ? INSTANCE_RUNNING
 												 : before);

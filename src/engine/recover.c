@@ -54,7 +54,7 @@ static void recover_stop(struct instance *in, const struct journal_row *row)
 	if (has_folder(in, SAVED_STATE)) {
 		(void)cgroup_kill(&in->cg, CGROUP_PAYLOAD, KILL_US, NULL);
 		(void)cgroup_wait_empty(&in->cg, CGROUP_MONITOR, KILL_US);
-		container_teardown(in, /* keep_network= */ true);
+		container_teardown(in);
 		(void)saved_remove_previous(in, NULL);
 		(void)instance_set_power(in, false, NULL);
 		instance_note(in, "stopped with state; stasisd was restarted meanwhile");
@@ -65,11 +65,22 @@ static void recover_stop(struct instance *in, const struct journal_row *row)
 	}
 }
 
+/* A crun that the last daemon started may still be at work; its hook answers for us. */
+static void await_settled(const struct instance *in)
+{
+	autofree char *bundle = instance_bundle_path(in, "");
+	uint64_t deadline = clock_mono_us() + CRIU_ENDS_US;
+
+	while (!conmon_is_settled(bundle, &in->cg) && clock_mono_us() < deadline)
+		clock_sleep_us(5 * US_PER_MS);
+}
+
 static void recover_restore(struct instance *in, const struct journal_row *row)
 {
 	(void)row;
+	await_settled(in);
 	if (has_folder(in, SAVED_STATE)) {
-		container_teardown(in, /* keep_network= */ true);
+		container_teardown(in);
 		instance_note(in, "a start was interrupted by the end of stasisd; the saved state is kept");
 	} else {
 		instance_note(in, "stasisd was restarted just after it was continued");
@@ -105,7 +116,7 @@ static void recover_boot(struct instance *in, const struct journal_row *row)
 			(void)saved_remove_previous(in, NULL);
 		return;
 	}
-	container_teardown(in, /* keep_network= */ false);
+	container_teardown(in);
 	if (is_stateless && !has_folder(in, SAVED_STATE) && has_folder(in, SAVED_USED))
 		(void)saved_unuse(in, NULL);
 	instance_note(in, "a start was interrupted by the end of stasisd; it was undone");
@@ -150,9 +161,10 @@ static void recover_swap(struct instance *in)
 
 	if (!swap_is_open(in))
 		return;
-	container_teardown(in, /* keep_network= */ true);
+	container_teardown(in);
 	if (swap_undo(in, &err) < 0)
-		instance_note(in, "a restore was interrupted by the end of stasisd, and cannot be undone: %s", err.text);
+		instance_note(in, "a restore was interrupted by the end of stasisd, and cannot be undone: %s",
+			      err.text);
 	else
 		instance_note(in, "a restore was interrupted by the end of stasisd; it was undone");
 }
@@ -178,7 +190,7 @@ static void recover_instance(struct instance *in)
 	if (path_exists(bundle) && !in->state.exists)
 		(void)container_ended(in, /* may_delete= */ true, NULL);
 	else if (path_exists(bundle) || cgroup_exists(&in->cg, CGROUP_ALL))
-		container_teardown(in, /* keep_network= */ in->state.exists);
+		container_teardown(in);
 }
 
 int recover(struct engine *e, struct err *err)

@@ -25,7 +25,7 @@ int remove_instance(struct instance *in, struct err *err)
 {
 	int r;
 
-	container_teardown(in, /* keep_network= */ false); /* a statefully stopped one still has its network */
+	container_teardown(in); /* a statefully stopped one still has its network */
 	r = instances_delete(in->engine->db, in->row.uuid, err);
 	if (r < 0)
 		return r;

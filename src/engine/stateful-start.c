@@ -29,6 +29,7 @@
 #include "runtime/affinity.h"
 #include "runtime/conmon.h"
 #include "runtime/freezer.h"
+#include "runtime/timerfd.h"
 #include "runtime/utsns.h"
 #include "store/journal.h"
 
@@ -40,7 +41,7 @@ struct start {
 	bool is_verifying;
 	int verified;
 	struct err verify_err;
-	bool is_committed;
+	bool is_committed, is_refused;
 };
 
 static void start_done(struct start *s)
@@ -105,6 +106,8 @@ static int on_restored(const char *action, struct hook *hook, void *ctx, struct 
 		r = container_note_stdio(s->in, &stdio, err);
 	if (r == 0)
 		r = affinity_apply(&s->in->cg, json_get(s->saved.manifest, "affinity"), err);
+	if (r == 0)
+		r = timerfd_revive(&s->in->cg, err);
 	if (r == 0 && json_get(s->saved.manifest, "from_checkpoint"))
 		r = name_it(s, err);
 	if (r == 0 && s->saved.was_paused)
@@ -142,8 +145,10 @@ static int restore(struct start *s, struct err *err)
 	operation_progress(s->op, "restore_progress", "Restoring");
 	env = hook_env(hook, done);
 	r = container_restore(s->in, &s->saved, env, &restore_err);
-	if (hook_end(hook, &answer, err) && answer < 0)
-		return answer; /* our own refusal is the cause, and CRIU's error its consequence */
+	if (hook_end(hook, &answer, err) && answer < 0) {
+		s->is_refused = true; /* the cause; CRIU's error is its consequence */
+		return answer;
+	}
 	if (r < 0 && verified(s, err) < 0)
 		return s->verified;
 	if (r < 0 && err)
@@ -172,7 +177,7 @@ static int conclude(struct start *s, int r, struct err *err)
 
 	if (r >= 0)
 		return r;
-	if (r == -EIO && has_error)
+	if (r == -EIO && has_error && !s->is_refused)
 		(void)err_set(err, r, "%s", meaning);
 	return err_wrap(err, r,
 			s->is_committed
@@ -228,7 +233,7 @@ int stateful_start(struct instance *in, struct operation *op, struct err *err)
 	r = run_restore(&s, err);
 	saved_refresh(in);
 	if (r < 0) {
-		container_teardown(in, /* keep_network= */ !s.is_committed);
+		container_teardown(in);
 		instance_set_stopped(in);
 	} else {
 		if (s.saved.was_paused)

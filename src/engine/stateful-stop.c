@@ -172,7 +172,7 @@ static int finish(struct stop *s, struct err *err)
 
 	FAULT_HERE("stop.killed");
 	(void)container_wait_end(in, KILL_US);
-	container_teardown(in, /* keep_network= */ true);
+	container_teardown(in);
 	instance_set_stopped(in);
 	instance_set_states(in, &s->info, NULL);
 	instance_note(
@@ -191,8 +191,10 @@ int stateful_stop(struct instance *in, struct operation *op, struct err *err)
 	int r;
 
 	r = prepare(&s, err);
-	if (r < 0)
+	if (r < 0) {
+		saved_sweep(in);
 		return r;
+	}
 	r = journal_begin(in->engine->db, "stateful-stop", in->row.uuid, freezer_is_frozen(&in->cg) ? "paused" : "",
 			  &journal, err);
 	if (r < 0)

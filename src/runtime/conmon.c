@@ -49,6 +49,17 @@ static char **conmon_argv(const struct tools *t, const struct conmon_spec *spec)
 	return v;
 }
 
+/* The same pipe once more, open for reading and writing. */
+static int reopen_both_ways(int pipe_fd, struct err *err)
+{
+	char path[32];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", pipe_fd);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	return fd < 0 ? err_sys(err, "cannot open a pipe again") : fd;
+}
+
 /* Starts it; it waits for the start pipe, and by then sits in its cgroup. *ret_sync is where it reports. */
 static int launch(const struct tools *t, const struct conmon_spec *spec, const struct cgroup *cg, int *ret_sync,
 		  struct err *err)
@@ -56,19 +67,23 @@ static int launch(const struct tools *t, const struct conmon_spec *spec, const s
 	AUTO(strv_free) char **argv = conmon_argv(t, spec);
 	AUTO(strv_free) char **env = strv_copy(spec->env);
 	AUTO(proc_done) struct proc p = PROC_NONE;
-	autoclose int sync_r = -1, sync_w = -1, start_r = -1, start_w = -1;
+	autoclose int sync_r = -1, sync_w = -1, unbreakable = -1, start_r = -1, start_w = -1;
 	int sync[2], start[2], status, r;
 
 	if (pipe2(sync, O_CLOEXEC) < 0)
 		return err_sys(err, "pipe");
 	sync_r = sync[0], sync_w = sync[1];
+	/* conmon ends when it cannot report; with a pipe that it holds both ends of, it survives our death */
+	unbreakable = reopen_both_ways(sync_r, err);
+	if (unbreakable < 0)
+		return unbreakable;
 	if (pipe2(start, O_CLOEXEC) < 0)
 		return err_sys(err, "pipe");
 	start_r = start[0], start_w = start[1];
 	strv_env_set(&env, "_OCI_SYNCPIPE", "3");
 	strv_env_set(&env, "_OCI_STARTPIPE", "4");
 
-	const struct proc_fd fds[] = { { sync_w, SYNC_FD }, { start_r, START_FD } };
+	const struct proc_fd fds[] = { { unbreakable, SYNC_FD }, { start_r, START_FD } };
 	const struct proc_spec ps = { .argv = argv, .env = env, .cwd = spec->bundle, .fds = fds, .n_fds = 2 };
 
 	r = proc_start(&p, &ps, err);
@@ -200,6 +215,18 @@ int conmon_find(const char *bundle, const struct cgroup *cg, pid_t *ret, struct 
 int conmon_find_init(const char *bundle, const struct cgroup *cg, pid_t *ret, struct err *err)
 {
 	return find_in_cgroup(bundle, "pid", cg, CGROUP_PAYLOAD, ret, err);
+}
+
+bool conmon_is_settled(const char *bundle, const struct cgroup *cg)
+{
+	autofree pid_t *pids = NULL;
+	pid_t conmon, init;
+	size_t n = 0;
+
+	if (!cgroup_is_populated(cg, CGROUP_MONITOR))
+		return true;
+	return cgroup_processes(cg, CGROUP_MONITOR, &pids, &n, NULL) == 0 && n == 1 &&
+	       conmon_find(bundle, cg, &conmon, NULL) == 0 && conmon_find_init(bundle, cg, &init, NULL) == 0;
 }
 
 int conmon_exit_code(const char *bundle, int *ret, struct err *err)

@@ -39,6 +39,9 @@ int conmon_find(const char *bundle, const struct cgroup *cg, pid_t *ret, struct 
 /* The pid in BUNDLE/pid if that process sits in the payload cgroup; else -ESRCH. */
 int conmon_find_init(const char *bundle, const struct cgroup *cg, pid_t *ret, struct err *err);
 
+/* Whether conmon has nothing under way: it has gone, or its runtime has ended and it watches the container. */
+bool conmon_is_settled(const char *bundle, const struct cgroup *cg);
+
 /* The exit code that conmon left; -ENOENT if there is none. */
 int conmon_exit_code(const char *bundle, int *ret, struct err *err);
 

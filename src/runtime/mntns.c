@@ -16,6 +16,7 @@
 #include "base/path.h"
 
 #define CGROUP_ROOT "/sys/fs/cgroup"
+#define PIN_TRIES   100
 
 static bool is_mount_root(const char *path)
 {
@@ -44,15 +45,21 @@ static int pin_folder(const char *dir, struct err *err)
 	return 0;
 }
 
-/* Who has left a namespace cannot mount in it any more: a child stays behind and pins the parent's new one. */
-static int pin_from_child(const char *pin, int go_fd)
+/*
+ * Who has left a namespace cannot mount in it any more: a child stays behind and pins the parent's new one, once for
+ * each byte that it is sent, and answers with the errno.
+ */
+static void pin_from_child(const char *pin, int ask_fd, int answer_fd)
 {
 	char link[64], byte;
 
 	(void)snprintf(link, sizeof(link), "/proc/%d/ns/mnt", getppid());
-	if (read(go_fd, &byte, 1) != 1)
-		return 1; /* the parent gave up */
-	return mount(link, pin, NULL, MS_BIND, NULL) < 0 ? errno : 0;
+	while (read(ask_fd, &byte, 1) == 1) {
+		byte = mount(link, pin, NULL, MS_BIND, NULL) < 0 ? (char)errno : 0;
+		if (write(answer_fd, &byte, 1) != 1)
+			break;
+	}
+	_exit(0);
 }
 
 static int furnish(struct err *err)
@@ -66,32 +73,51 @@ static int furnish(struct err *err)
 	return 0;
 }
 
+/*
+ * A mount namespace can be pinned only in an older one (the kernel rules out loops by that), and since Linux 6.18 the
+ * numbers that tell the age are handed out to processors in batches: now and then the new one looks older. Then we make
+ * another.
+ */
+static int unshare_until_pinned(int ask_fd, int answer_fd, struct err *err)
+{
+	char answer = EINVAL;
+	int r;
+
+	for (int tries = 0; tries < PIN_TRIES && answer == EINVAL; tries++) {
+		if (unshare(CLONE_NEWNS) < 0)
+			return err_sys(err, "cannot make a mount namespace");
+		r = furnish(err);
+		if (r < 0)
+			return r;
+		if (write(ask_fd, "1", 1) != 1 || read(answer_fd, &answer, 1) != 1)
+			return err_sys(err, "cannot pin the mount namespace");
+	}
+	return answer == 0 ? 0 : err_set(err, -EIO, "cannot pin the mount namespace: %s", strerror(answer));
+}
+
 static int make_pinned(const char *pin, struct err *err)
 {
 	autoclose int pin_fd = open(pin, O_CREAT | O_RDONLY | O_CLOEXEC, 0600);
-	int go[2], status, r;
+	int ask[2], answer[2], r;
 	pid_t child;
 
-	if (pin_fd < 0 || pipe2(go, O_CLOEXEC) < 0)
+	if (pin_fd < 0 || pipe2(ask, O_CLOEXEC) < 0 || pipe2(answer, O_CLOEXEC) < 0)
 		return err_sys(err, "'%s'", pin);
 	child = fork(); /* allowed: there are no threads yet */
 	if (child < 0)
 		return err_sys(err, "cannot fork");
 	if (child == 0) {
-		(void)close(go[1]);
-		_exit(pin_from_child(pin, go[0]));
+		(void)close(ask[1]);
+		(void)close(answer[0]);
+		pin_from_child(pin, ask[0], answer[1]);
 	}
-	(void)close(go[0]);
-	r = unshare(CLONE_NEWNS) < 0 ? err_sys(err, "cannot make a mount namespace") : furnish(err);
-	if (r == 0 && write(go[1], "1", 1) != 1)
-		r = err_sys(err, "cannot pin the mount namespace");
-	(void)close(go[1]);
-	if (waitpid(child, &status, 0) < 0 || r < 0)
-		return r < 0 ? r : err_sys(err, "waitpid");
-	if (status != 0)
-		return err_set(err, -EIO, "cannot pin the mount namespace at '%s': %s", pin,
-			       strerror(WEXITSTATUS(status)));
-	return 0;
+	(void)close(ask[0]);
+	(void)close(answer[1]);
+	r = unshare_until_pinned(ask[1], answer[0], err);
+	(void)close(ask[1]);
+	(void)close(answer[0]);
+	(void)waitpid(child, NULL, 0);
+	return r;
 }
 
 int mntns_enter(const char *run_dir, struct err *err)

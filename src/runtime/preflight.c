@@ -34,6 +34,7 @@ struct subject {
 	pid_t pid; /* in the container */
 	char command[32];
 	bool has_sys_resource;
+	char *maps; /* /proc/PID/maps */
 };
 
 static void found(struct subject *s, bool is_fatal, char *resource, const char *remedy)
@@ -128,6 +129,39 @@ static void check_special_file(struct subject *s, const char *path, const char *
 		      "close it before the checkpoint");
 }
 
+static char *fdinfo(const struct subject *s, const char *fd)
+{
+	autofree char *path = xasprintf("/proc/%d/fdinfo/%s", s->host_pid, fd);
+	char *text = NULL;
+
+	return file_read(path, 65536, &text, NULL, NULL) < 0 ? NULL : text;
+}
+
+/* CRIU makes a plain counter of a semaphore. */
+static void check_eventfd(struct subject *s, const char *fd, const char *where)
+{
+	autofree char *info = fdinfo(s, fd);
+
+	if (info && strstr(info, "eventfd-semaphore: 1"))
+		found(s, true,
+		      xasprintf("%s: an eventfd in semaphore mode, which would come back as a plain one", where),
+		      "close it before the checkpoint");
+}
+
+/* CRIU takes POSIX locks first and closes its own descriptors of mapped files later, which drops them. */
+static void check_lock(struct subject *s, const char *fd, const char *where, const char *target)
+{
+	autofree char *info = fdinfo(s, fd), *line = NULL;
+
+	if (!info || !strstr(info, "POSIX") || !s->maps)
+		return;
+	line = xasprintf(" %s\n", target);
+	if (strstr(s->maps, line))
+		found(s, false, xasprintf("%s: a POSIX lock on %s, which is also mapped", where, target),
+		      "the lock will be gone afterwards: have only one process use the file (SQLite in WAL mode does "
+		      "this)");
+}
+
 static void check_descriptor(struct subject *s, int pidfd, const char *fd)
 {
 	autofree char *path = xasprintf("/proc/%d/fd/%s", s->host_pid, fd);
@@ -144,10 +178,13 @@ static void check_descriptor(struct subject *s, int pidfd, const char *fd)
 		if (is_packet_pipe(s->host_pid, fd))
 			found(s, true, xasprintf("%s: a pipe in packet mode (O_DIRECT)", where),
 			      "close it before the checkpoint, or " USE_PROFILE);
+	} else if (str_eq(target, "anon_inode:[eventfd]")) {
+		check_eventfd(s, fd, where);
 	} else if (str_after(target, "anon_inode:") || str_after(target, "/secretmem")) {
 		check_name(s, where, target);
 	} else if (target[0] == '/') {
 		check_special_file(s, path, where, target);
+		check_lock(s, fd, where, target);
 	}
 }
 
@@ -168,11 +205,10 @@ static void check_descriptors(struct subject *s)
 
 static void check_mappings(struct subject *s)
 {
-	autofree char *path = xasprintf("/proc/%d/maps", s->host_pid);
-	autofree char *text = NULL;
+	autofree char *text = xstrdup_null(s->maps);
 	char *save = NULL;
 
-	if (file_read(path, TEXT_MAX, &text, NULL, NULL) < 0)
+	if (!text)
 		return;
 	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		const char *name = strpbrk(line, "/[");
@@ -281,7 +317,7 @@ static pid_t innermost_pid(const char *status, pid_t host_pid)
 static void check_process(struct subject *s)
 {
 	autofree char *path = xasprintf("/proc/%d/status", s->host_pid);
-	autofree char *status = NULL;
+	autofree char *status = NULL, *maps = NULL;
 
 	if (file_read(path, 65536, &status, NULL, NULL) < 0)
 		return;
@@ -297,8 +333,11 @@ static void check_process(struct subject *s)
 	}
 	check_status(s, status);
 	check_namespaces(s);
+	maps = xasprintf("/proc/%d/maps", s->host_pid);
+	(void)file_read(maps, TEXT_MAX, &s->maps, NULL, NULL);
 	check_descriptors(s);
 	check_mappings(s);
+	free(TAKE_PTR(s->maps));
 }
 
 int preflight_run(const struct cgroup *cg, pid_t init, struct preflight *ret, struct err *err)
