@@ -1,13 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* check.c - the pre-flight alone: can it be checkpointed, and if not why */
+/* check.c - can it be checkpointed, and if not why: asked alone, and before every dump */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "engine/check.h"
 #include "engine/host.h"
 #include "engine/lifecycle.h"
 #include "engine/state.h"
 #include "runtime/preflight.h"
+
+static void note_losses(const struct instance *in, const struct preflight *p)
+{
+	for (size_t i = 0; i < p->n_findings; i++)
+		if (!p->findings[i].is_fatal)
+			instance_note(in, "a dump loses something of process '%s' (pid %d): %s; %s",
+				      p->findings[i].command, p->findings[i].pid, p->findings[i].resource,
+				      p->findings[i].remedy);
+}
+
+int check_before_dump(struct instance *in, struct preflight *ret, struct err *err)
+{
+	char obstacle[400];
+	int r = host_can_checkpoint(in->engine, err);
+
+	if (r == 0)
+		r = preflight_run(&in->cg, in->init, ret, err);
+	if (r < 0)
+		return r;
+	if (preflight_explain(ret, obstacle, sizeof(obstacle)))
+		return err_set(err, -EINVAL, "it cannot be saved now: %s", obstacle);
+	note_losses(in, ret);
+	return 0;
+}
 
 static struct check_report *convert(struct preflight *p)
 {

@@ -25,6 +25,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "engine/check.h"
 #include "engine/checkpoint-folder.h"
 #include "engine/config.h"
 #include "engine/container.h"
@@ -38,7 +39,6 @@
 #include "engine/window.h"
 #include "runtime/affinity.h"
 #include "runtime/freezer.h"
-#include "runtime/preflight.h"
 #include "store/journal.h"
 
 #define KILL_US		  (10 * US_PER_S)
@@ -121,16 +121,10 @@ static int prepare_memory(struct making *m, struct err *err)
 {
 	autofree char *bundle = instance_bundle_path(m->in, "");
 	AUTO(preflight_done) struct preflight report = { 0 };
-	char obstacle[400];
-	int r;
+	int r = check_before_dump(m->in, &report, err);
 
-	r = host_can_checkpoint(m->in->engine, err);
-	if (r == 0)
-		r = preflight_run(&m->in->cg, m->in->init, &report, err);
 	if (r < 0)
 		return r;
-	if (preflight_explain(&report, obstacle, sizeof(obstacle)))
-		return err_set(err, -EINVAL, "it cannot be checkpointed now: %s", obstacle);
 	m->processes = report.processes;
 	r = check_pause(m, report.memory_bytes, err);
 	if (r == 0)

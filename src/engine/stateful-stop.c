@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "engine/check.h"
 #include "engine/config.h"
 #include "engine/container.h"
 #include "engine/host.h"
@@ -29,7 +30,6 @@
 #include "engine/window.h"
 #include "runtime/affinity.h"
 #include "runtime/freezer.h"
-#include "runtime/preflight.h"
 #include "store/journal.h"
 
 #define KILL_US (10 * US_PER_S)
@@ -61,17 +61,12 @@ static int prepare(struct stop *s, struct err *err)
 	autofree char *images = instance_path(s->in, SAVED_NEW "/checkpoint");
 	autofree char *bundle = instance_bundle_path(s->in, "");
 	AUTO(preflight_done) struct preflight report = { 0 };
-	char obstacle[400];
 	int r;
 
 	operation_progress(s->op, "checkpoint_progress", "Checking");
-	r = host_can_checkpoint(s->in->engine, err);
-	if (r == 0)
-		r = preflight_run(&s->in->cg, s->in->init, &report, err);
+	r = check_before_dump(s->in, &report, err);
 	if (r < 0)
 		return r;
-	if (preflight_explain(&report, obstacle, sizeof(obstacle)))
-		return err_set(err, -EINVAL, "it cannot be saved now: %s", obstacle);
 	r = container_read_stdio(bundle, &s->stdio, err);
 	if (r == 0)
 		r = affinity_read(&s->in->cg, &s->affinity, err);
