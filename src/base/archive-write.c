@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* archive-write.c - writing tar, packed or not, into a file or into whatever takes bytes */
+/*
+ * archive-write.c - writing tar in two stages, as reading does: one libarchive makes the tar, a second one packs it
+ *
+ * libarchive must not be told that a write has failed: it would leak its buffers. So what goes wrong is remembered here
+ * and the rest goes nowhere; the tar that is closed early fills its last member with zeros, which are not packed then.
+ */
 #include <archive.h>
 #include <archive_entry.h>
 #include <stdio.h>
@@ -14,20 +19,29 @@
 
 struct archive_writer {
 	struct archive *tar;
-	int fd; /* when there is no sink */
+	struct archive *packed; /* NULL: the tar goes out as it comes */
+	int fd;			/* when there is no sink */
 	struct archive_sink sink;
-	int code; /* what the sink found, or 0 */
+	int code; /* the first thing that went wrong, or 0 */
 	struct err why;
 };
 
-static int writer_error(struct archive_writer *wr, struct err *err)
+static void writer_failed(struct archive_writer *wr, struct archive *a)
 {
-	int code = archive_errno(wr->tar);
-	const char *text = archive_error_string(wr->tar);
+	int code = archive_errno(a);
+	const char *text = archive_error_string(a);
 
-	if (wr->code < 0)
-		return err_set(err, wr->code, "%s", wr->why.text);
-	return err_set(err, code > 0 ? -code : -EIO, "cannot write the archive: %s", text ? text : "unknown reason");
+	if (wr->code == 0)
+		wr->code = err_set(&wr->why, code > 0 ? -code : -EIO, "cannot write the archive: %s",
+				   text ? text : "unknown reason");
+}
+
+/* What a call has come to, @is_good by its own account. */
+static int writer_result(struct archive_writer *wr, bool is_good, struct err *err)
+{
+	if (!is_good)
+		writer_failed(wr, wr->tar);
+	return wr->code < 0 ? err_set(err, wr->code, "%s", wr->why.text) : 0;
 }
 
 /* A libarchive that knows no threads packs with one. */
@@ -57,41 +71,69 @@ static int add_packing(struct archive *a, const struct archive_writer_options *o
 	return archive_write_add_filter_none(a);
 }
 
-static int set_format(struct archive *a, const struct archive_writer_options *options)
-{
-	int r = options->is_inner ? archive_write_set_format_pax(a) : archive_write_set_format_pax_restricted(a);
-
-	if (r != ARCHIVE_OK || archive_write_set_format_option(a, "pax", "xattrheader", "SCHILY") != ARCHIVE_OK)
-		return ARCHIVE_FATAL;
-	if (archive_write_set_bytes_per_block(a, options->is_inner ? 0 : BLOCK_SIZE) != ARCHIVE_OK)
-		return ARCHIVE_FATAL;
-	return archive_write_set_bytes_in_last_block(a, 1);
-}
-
-static la_ssize_t sink_write(struct archive *a, void *ctx, const void *p, size_t len)
+static la_ssize_t write_out(struct archive *a, void *ctx, const void *p, size_t len)
 {
 	struct archive_writer *wr = ctx;
-	int r = wr->sink.write ? wr->sink.write(wr->sink.ctx, p, len, &wr->why)
-			       : file_write_all(wr->fd, p, len, &wr->why);
 
-	if (r == 0)
-		return (la_ssize_t)len;
-	wr->code = r;
-	archive_set_error(a, -r, "%s", wr->why.text);
-	return -1;
+	if (wr->code == 0)
+		wr->code = wr->sink.write ? wr->sink.write(wr->sink.ctx, p, len, &wr->why)
+					  : file_write_all(wr->fd, p, len, &wr->why);
+	return (la_ssize_t)len;
+}
+
+static la_ssize_t write_packed(struct archive *a, void *ctx, const void *p, size_t len)
+{
+	struct archive_writer *wr = ctx;
+
+	if (wr->code == 0 && archive_write_data(wr->packed, p, len) != (la_ssize_t)len)
+		writer_failed(wr, wr->packed);
+	return (la_ssize_t)len;
+}
+
+static void entry_free(struct archive_entry *entry)
+{
+	archive_entry_free(entry);
+}
+AUTO_DEFINE(struct archive_entry *, entry_free)
+
+static bool open_packed(struct archive_writer *wr, const struct archive_writer_options *options)
+{
+	AUTO(entry_free) struct archive_entry *entry = archive_entry_new();
+
+	wr->packed = archive_write_new();
+	if (!wr->packed || !entry)
+		mem_exhausted();
+	archive_entry_set_filetype(entry, AE_IFREG);
+	return add_packing(wr->packed, options) == ARCHIVE_OK &&
+	       archive_write_set_format_raw(wr->packed) == ARCHIVE_OK &&
+	       archive_write_set_bytes_per_block(wr->packed, BLOCK_SIZE) == ARCHIVE_OK &&
+	       archive_write_set_bytes_in_last_block(wr->packed, 1) == ARCHIVE_OK &&
+	       archive_write_open(wr->packed, wr, NULL, write_out, NULL) == ARCHIVE_OK &&
+	       archive_write_header(wr->packed, entry) == ARCHIVE_OK;
+}
+
+static bool open_tar(struct archive_writer *wr, const struct archive_writer_options *options)
+{
+	int r;
+
+	wr->tar = archive_write_new();
+	if (!wr->tar)
+		mem_exhausted();
+	r = options->is_inner ? archive_write_set_format_pax(wr->tar)
+			      : archive_write_set_format_pax_restricted(wr->tar);
+	return r == ARCHIVE_OK &&
+	       archive_write_set_format_option(wr->tar, "pax", "xattrheader", "SCHILY") == ARCHIVE_OK &&
+	       archive_write_set_bytes_per_block(wr->tar, 0) == ARCHIVE_OK &&
+	       archive_write_open(wr->tar, wr, NULL, wr->packed ? write_packed : write_out, NULL) == ARCHIVE_OK;
 }
 
 static int writer_open(struct archive_writer *wr, const struct archive_writer_options *options, struct err *err)
 {
 	PLAIN_LOCALE();
 
-	wr->tar = archive_write_new();
-	if (!wr->tar)
-		return err_set(err, -ENOMEM, "libarchive: out of memory");
-	if (add_packing(wr->tar, options) != ARCHIVE_OK || set_format(wr->tar, options) != ARCHIVE_OK ||
-	    archive_write_open(wr->tar, wr, NULL, sink_write, NULL) != ARCHIVE_OK)
-		return writer_error(wr, err);
-	return 0;
+	if (!options->is_inner && !open_packed(wr, options))
+		writer_failed(wr, wr->packed);
+	return wr->code < 0 ? writer_result(wr, true, err) : writer_result(wr, open_tar(wr, options), err);
 }
 
 int archive_writer_open(int fd, enum archive_packing packing, struct archive_writer **ret, struct err *err)
@@ -126,18 +168,13 @@ void archive_writer_free(struct archive_writer *wr)
 {
 	if (!wr)
 		return;
-	if (wr->tar) {
-		(void)archive_write_fail(wr->tar); /* otherwise free would still write an end mark */
+	wr->code = -ECANCELED; /* what libarchive still writes to bring this to an end goes nowhere */
+	if (wr->tar)
 		(void)archive_write_free(wr->tar);
-	}
+	if (wr->packed)
+		(void)archive_write_free(wr->packed);
 	free(wr);
 }
-
-static void entry_free(struct archive_entry *entry)
-{
-	archive_entry_free(entry);
-}
-AUTO_DEFINE(struct archive_entry *, entry_free)
 
 static void fill_entry(struct archive_entry *entry, const struct archive_item *item)
 {
@@ -179,26 +216,26 @@ int archive_writer_add(struct archive_writer *wr, const struct archive_item *ite
 	if (item->kind > ARCHIVE_KIND_DEVICE)
 		return err_set(err, -EINVAL, "'%s' is nothing that a tar can hold", item->name);
 	fill_entry(entry, item);
-	if (archive_write_header(wr->tar, entry) < ARCHIVE_WARN)
-		return writer_error(wr, err);
-	return 0;
+	return writer_result(wr, archive_write_header(wr->tar, entry) >= ARCHIVE_WARN, err);
 }
 
 int archive_writer_data(struct archive_writer *wr, const void *p, size_t len, struct err *err)
 {
 	PLAIN_LOCALE();
 	la_ssize_t n = archive_write_data(wr->tar, p, len);
+	int r = writer_result(wr, n >= 0, err);
 
-	if (n < 0)
-		return writer_error(wr, err);
-	if ((size_t)n != len)
-		return err_set(err, -EINVAL, "more data for a member of the archive than its size says");
-	return 0;
+	if (r == 0 && (size_t)n != len)
+		r = err_set(err, -EINVAL, "more data for a member of the archive than its size says");
+	return r;
 }
 
 int archive_writer_finish(struct archive_writer *wr, struct err *err)
 {
 	PLAIN_LOCALE();
+	int r = writer_result(wr, archive_write_close(wr->tar) == ARCHIVE_OK, err);
 
-	return archive_write_close(wr->tar) == ARCHIVE_OK ? 0 : writer_error(wr, err);
+	if (r == 0 && wr->packed && archive_write_close(wr->packed) != ARCHIVE_OK)
+		writer_failed(wr, wr->packed);
+	return r < 0 ? r : writer_result(wr, true, err);
 }
