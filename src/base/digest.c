@@ -4,7 +4,9 @@
  *
  * digest_copy() is the hot path of a stateful stop: while it runs, nothing of the container does. The hash is computed
  * by a second thread while the first reads and writes; a few buffers go round between them. Measured with 256 MiB from
- * tmpfs to ext4 on two processors: 167 ms, against 236 ms with one thread and 171 ms for the hash alone.
+ * tmpfs to ext4 on two processors: 167 ms, against 236 ms with one thread and 171 ms for the hash alone. Write-back is
+ * left to the fsync that follows: asked for on the way (sync_file_range) it stalled the copy whenever the disk was
+ * busy, and took 541 ms in all against 408 ms (means of 6, copy and fsync).
  */
 #include "base/digest.h"
 
@@ -22,7 +24,7 @@
 
 #define CHUNK	     (1 << 20)
 #define HOLE	     4096
-#define WRITE_BACK   (8 << 20)
+#define TELL_EVERY   (8 << 20)
 #define N_SLOTS	     4
 #define WORTH_THREAD (4 << 20) /* a smaller file is copied before a thread has begun */
 
@@ -276,7 +278,7 @@ static int write_sparse(int fd, const char *buf, size_t len, uint64_t at, struct
 static int copy_chunks(struct relay *rl, int from, int to, const struct digest_watch *watch, uint64_t *ret_size,
 		       struct err *err)
 {
-	uint64_t size = 0, flushed = 0;
+	uint64_t size = 0, told = 0;
 	ssize_t n;
 	char *buf;
 	int r;
@@ -293,11 +295,9 @@ static int copy_chunks(struct relay *rl, int from, int to, const struct digest_w
 		if (r < 0)
 			return r;
 		size += (uint64_t)n;
-		if (size - flushed >= WRITE_BACK) {
-			/* A wish: a file system that has no such thing is left to fsync. */
-			(void)sync_file_range(to, (off_t)flushed, (off_t)(size - flushed), SYNC_FILE_RANGE_WRITE);
-			flushed = size;
-			if (watch && !watch->tell(size, watch->ctx))
+		if (watch && size - told >= TELL_EVERY) {
+			told = size;
+			if (!watch->tell(size, watch->ctx))
 				return err_set(err, -ECANCELED, "cancelled");
 		}
 	}

@@ -22,7 +22,7 @@ int digest_of_fd(int fd, char out[DIGEST_HEX_SIZE], uint64_t *ret_size,
 		 struct err *err); /* from the start, with pread */
 
 /* Copies all of @from (a file, from its start) into the empty file @to and computes the digest of what was read, in one
- * pass; starts write-back as it goes (sync_file_range) so that a later fsync has little left. Zero pages of 4 KiB are
+ * pass. Zero pages of 4 KiB are
  * left as holes. @watch (may be NULL) is told every 8 MiB how many bytes are done and may cancel. */
 struct digest_watch {
 	bool (*tell)(uint64_t done, void *ctx); /* false: -ECANCELED */
