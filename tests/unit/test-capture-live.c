@@ -58,7 +58,7 @@ static void scribble(struct writer *w, const char *path)
 	memset(text, 'a' + (int)draw(w, 26), sizeof(text));
 	if (fd < 0)
 		return;
-	(void)pwrite(fd, text, 1 + draw(w, sizeof(text)), (off_t)(draw(w, 4) * (draw(w, 20) ? 100 : 100000)));
+	(void)!pwrite(fd, text, 1 + draw(w, sizeof(text)), (off_t)(draw(w, 4) * (draw(w, 20) ? 100 : 100000)));
 	if (draw(w, 8) == 0)
 		(void)!ftruncate(fd, (off_t)draw(w, 200));
 	if (draw(w, 4) == 0) /* back in time, as rsync does */
@@ -80,7 +80,7 @@ static void set_any(struct writer *w, const char *path)
 
 	switch (draw(w, 4)) {
 	case 0:
-		(void)fchownat(w->dir, path, (uid_t)draw(w, 9), (gid_t)draw(w, 9), AT_SYMLINK_NOFOLLOW);
+		(void)!fchownat(w->dir, path, (uid_t)draw(w, 9), (gid_t)draw(w, 9), AT_SYMLINK_NOFOLLOW);
 		break;
 	case 1:
 		(void)lremovexattr(proc, "trusted.some");
@@ -110,7 +110,7 @@ static void do_something(struct writer *w)
 		remove_any(w, a);
 		break;
 	case 3:
-		(void)linkat(w->dir, a, w->dir, b, 0);
+		(void)!linkat(w->dir, a, w->dir, b, 0);
 		break;
 	case 4:
 		(void)renameat(w->dir, a, w->dir, b);
@@ -119,7 +119,7 @@ static void do_something(struct writer *w)
 		(void)renameat2(w->dir, a, w->dir, b, RENAME_EXCHANGE);
 		break;
 	case 6:
-		(void)symlinkat(b, w->dir, a);
+		(void)!symlinkat(b, w->dir, a);
 		break;
 	case 7:
 		(void)mknodat(w->dir, a, draw(w, 2) ? S_IFIFO | 0600 : S_IFCHR | 0600, makedev(0, 0));
