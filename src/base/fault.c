@@ -20,6 +20,7 @@ static const char *const FAULT_LIST[] = {
 	"create.row",
 	"delete.files",
 	"delete.row",
+	"import.made",
 	"restore.committed",
 	"restore.done",
 	"restore.journal",

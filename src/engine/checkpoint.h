@@ -103,6 +103,7 @@ struct import_options {
 	bool ignore_rootfs, ignore_volumes;
 	bool is_stopped;   /* do not continue it: it keeps the memory as its saved state */
 	bool is_stateless; /* the files only: the memory is left out, it is stopped */
+	const char *image; /* that it was made from, for archives that do not tell; NULL: what the archive says */
 };
 /*
  * checkpoint_import() - an archive becomes a new instance, which continues

@@ -83,6 +83,7 @@ static int info_from_row(const struct engine *e, struct image_row *row, struct i
 	if (r < 0)
 		return err_wrap(err, r, "image %.12s", row->fingerprint);
 	memcpy(info->fingerprint, row->fingerprint, sizeof(info->fingerprint));
+	digest_of(row->config, strlen(row->config), info->config_digest);
 	info->aliases = TAKE_PTR(row->aliases);
 	info->description = TAKE_PTR(row->description);
 	info->architecture = TAKE_PTR(row->architecture);

@@ -18,6 +18,7 @@ struct operation;
 
 struct image_info {
 	char fingerprint[DIGEST_HEX_SIZE];
+	char config_digest[DIGEST_HEX_SIZE]; /* of the OCI configuration: what Podman and Docker call the image's id */
 	char **aliases;
 	char *description;   /* "busybox 1.35 (built in)", or the reference it came from */
 	char *architecture;  /* "amd64" as OCI spells it */

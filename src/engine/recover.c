@@ -13,6 +13,7 @@
 #include "engine/checkpoint-folder.h"
 #include "engine/config.h"
 #include "engine/container.h"
+#include "engine/import.h"
 #include "engine/remove.h"
 #include "engine/saved.h"
 #include "engine/state.h"
@@ -169,6 +170,19 @@ static void recover_swap(struct instance *in)
 		instance_note(in, "a restore was interrupted by the end of stasisd; it was undone");
 }
 
+/* An import that had not come through leaves nothing; one whose container has run had. */
+static bool undo_import(struct instance *in)
+{
+	if (!import_is_open(in))
+		return false;
+	if (has_folder(in, SAVED_USED)) {
+		(void)import_commit(in, NULL);
+		return false;
+	}
+	import_undo(in);
+	return true;
+}
+
 /* What runs is found by its bundle; what has ended meanwhile left its exit code there. */
 static void recover_instance(struct instance *in)
 {
@@ -176,6 +190,8 @@ static void recover_instance(struct instance *in)
 	struct err err = ERR_INIT;
 	int r;
 
+	if (undo_import(in))
+		return;
 	recover_swap(in);
 	saved_sweep(in);
 	saved_refresh(in);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runtime/spec.h"
 
+#include <linux/capability.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -14,11 +15,42 @@
 
 #define CPU_PERIOD_US 100000
 
-static const char *const capabilities[] = {
-	"CAP_AUDIT_WRITE", "CAP_CHOWN",	  "CAP_DAC_OVERRIDE",	  "CAP_FOWNER",	    "CAP_FSETID",
-	"CAP_KILL",	   "CAP_MKNOD",	  "CAP_NET_BIND_SERVICE", "CAP_NET_RAW",    "CAP_SETFCAP",
-	"CAP_SETGID",	   "CAP_SETPCAP", "CAP_SETUID",		  "CAP_SYS_CHROOT",
+static const struct {
+	const char *name;
+	int bit;
+} capabilities[] = {
+	{ "CAP_AUDIT_WRITE", CAP_AUDIT_WRITE },
+	{ "CAP_CHOWN", CAP_CHOWN },
+	{ "CAP_DAC_OVERRIDE", CAP_DAC_OVERRIDE },
+	{ "CAP_FOWNER", CAP_FOWNER },
+	{ "CAP_FSETID", CAP_FSETID },
+	{ "CAP_KILL", CAP_KILL },
+	{ "CAP_MKNOD", CAP_MKNOD },
+	{ "CAP_NET_BIND_SERVICE", CAP_NET_BIND_SERVICE },
+	{ "CAP_NET_RAW", CAP_NET_RAW },
+	{ "CAP_SETFCAP", CAP_SETFCAP },
+	{ "CAP_SETGID", CAP_SETGID },
+	{ "CAP_SETPCAP", CAP_SETPCAP },
+	{ "CAP_SETUID", CAP_SETUID },
+	{ "CAP_SYS_CHROOT", CAP_SYS_CHROOT },
 };
+
+bool spec_grants_capability(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(capabilities); i++)
+		if (str_eq(capabilities[i].name, name))
+			return true;
+	return false;
+}
+
+uint64_t spec_capability_bits(void)
+{
+	uint64_t bits = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(capabilities); i++)
+		bits |= 1ULL << capabilities[i].bit;
+	return bits;
+}
 
 static const char *const masked_paths[] = {
 	"/proc/acpi",
@@ -54,8 +86,13 @@ static struct json *capability_sets(void)
 	static const char *const sets[] = { "bounding", "effective", "permitted" };
 	struct json *o = json_new_object();
 
-	for (size_t i = 0; i < ARRAY_SIZE(sets); i++)
-		json_set(o, sets[i], strings(capabilities, ARRAY_SIZE(capabilities)));
+	for (size_t i = 0; i < ARRAY_SIZE(sets); i++) {
+		struct json *names = json_new_array();
+
+		for (size_t k = 0; k < ARRAY_SIZE(capabilities); k++)
+			json_add_str(names, capabilities[k].name);
+		json_set(o, sets[i], names);
+	}
 	return o;
 }
 
@@ -200,12 +237,9 @@ static struct json *resources(const struct spec *s)
 	return r;
 }
 
-int spec_write(const struct spec *s, const char *bundle, struct err *err)
+struct json *spec_make(const struct spec *s)
 {
-	AUTO(json_free) struct json *root = json_new_object();
-	autofree char *path = path_join(bundle, "config.json");
-	struct json *rootfs = json_new_object(), *linux_part = json_new_object();
-	autofree char *text = NULL;
+	struct json *root = json_new_object(), *rootfs = json_new_object(), *linux_part = json_new_object();
 
 	json_set_str(root, "ociVersion", "1.0.2");
 	json_set(root, "process", process(s));
@@ -216,11 +250,20 @@ int spec_write(const struct spec *s, const char *bundle, struct err *err)
 	json_set(linux_part, "namespaces", namespaces(s));
 	json_set(linux_part, "resources", resources(s));
 	json_set_str(linux_part, "cgroupsPath", s->cgroups_path);
-	json_set(linux_part, "maskedPaths", strings(masked_paths, ARRAY_SIZE(masked_paths)));
-	json_set(linux_part, "readonlyPaths", strings(readonly_paths, ARRAY_SIZE(readonly_paths)));
+	json_set(linux_part, "maskedPaths",
+		 s->masked ? json_new_strv(s->masked) : strings(masked_paths, ARRAY_SIZE(masked_paths)));
+	json_set(linux_part, "readonlyPaths",
+		 s->readonly ? json_new_strv(s->readonly) : strings(readonly_paths, ARRAY_SIZE(readonly_paths)));
 	if (s->is_checkpointable)
 		json_set(linux_part, "seccomp", seccomp_checkpointable());
 	json_set(root, "linux", linux_part);
-	text = json_print(root, JSON_PRETTY);
+	return root;
+}
+
+int spec_write(const struct spec *s, const char *bundle, struct err *err)
+{
+	AUTO(json_free) struct json *root = spec_make(s);
+	autofree char *path = path_join(bundle, "config.json"), *text = json_print(root, JSON_PRETTY);
+
 	return file_write_whole(path, text, strlen(text), 0600, err);
 }

@@ -12,6 +12,8 @@
 
 #include "base/err.h"
 
+struct json;
+
 /* A folder of the host's, mounted inside; made there where it is missing. */
 struct spec_bind {
 	const char *source, *destination;
@@ -36,7 +38,15 @@ struct spec {
 	double cpus;		       /* 0: none */
 	const struct spec_bind *binds; /* mounted in this order, above all else */
 	size_t n_binds;
+	char *const *masked, *const *readonly; /* paths; NULL: our own lists */
 };
+
+/* The document; the caller's. */
+struct json *spec_make(const struct spec *spec);
 
 /* Writes BUNDLE/config.json, whole and mode 0600. */
 int spec_write(const struct spec *spec, const char *bundle, struct err *err);
+
+/* Whether an instance has this capability ("CAP_CHOWN"); and all of them as bits, as in /proc/PID/status. */
+bool spec_grants_capability(const char *name);
+uint64_t spec_capability_bits(void);
