@@ -25,6 +25,9 @@ enum complete {
 	COMPLETE_PAIR,	    /* KEY=VALUE */
 	COMPLETE_NAME_KEY,  /* first an instance, then keys */
 	COMPLETE_NAME_PAIR, /* first an instance, then KEY=VALUE */
+	COMPLETE_NAME_SNAP, /* first an instance, then its checkpoints; the third word is new where there are at most 3
+			     */
+	COMPLETE_SOURCE,    /* an instance, or instance/checkpoint */
 	COMPLETE_FILE,
 	COMPLETE_COMMAND,
 	COMPLETE_WORDS /* those in option_row.value: "table|json|csv" */

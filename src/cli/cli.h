@@ -49,6 +49,7 @@ struct command {
 	enum command_group group;
 	const struct option_row *options;  /* ends with a row without a name; NULL: none of its own */
 	const struct command *const *subs; /* NULL-terminated; a command with subs has no run() */
+	const struct command *otherwise;   /* of a group: what runs when the words name none of the subs; or NULL */
 	int min, max;			   /* operands; max -1: any number */
 	int free_after;			   /* >0: behind this operand everything belongs to another program (exec) */
 	bool has_rest;			   /* "-- WORD…" is allowed */
@@ -61,6 +62,9 @@ struct command {
 extern const struct command cli_root;
 
 const struct command *command_find(const struct command *group, const char *name);
+
+/* Whether the words, whose first operand names none of the subs, are those of group->otherwise. */
+bool command_is_otherwise(const struct command *group, char *const *argv);
 
 /* Sets @err to "unknown … 'x' (did you mean 'y'?)" and returns CLI_EUSAGE. */
 int command_unknown(const struct command *group, const char *path, const char *name, struct err *err);

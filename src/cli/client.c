@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/un.h>
 
 #include "base/clock.h"
@@ -27,9 +28,13 @@ struct transfer {
 	struct client *c;
 	struct strbuf text;
 	int (*sink)(void *arg, const char *data, size_t n);
+	int (*begin)(void *arg, const char *operation);
+	int (*sent)(void *arg, uint64_t n);
 	void *arg;
-	int sink_result;
+	char *operation; /* that writes what we read */
+	int sink_result; /* of any of the call-backs */
 	int upload_fd;
+	uint64_t n_sent;
 };
 
 void client_global_init(void)
@@ -142,13 +147,31 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 
 static size_t on_upload(char *buf, size_t size, size_t n, void *arg)
 {
-	const struct transfer *t = arg;
+	struct transfer *t = arg;
 	ssize_t got;
 
 	do
 		got = read(t->upload_fd, buf, size * n);
 	while (got < 0 && errno == EINTR);
-	return got < 0 ? CURL_READFUNC_ABORT : (size_t)got;
+	if (got < 0)
+		return CURL_READFUNC_ABORT;
+	t->n_sent += (uint64_t)got;
+	t->sink_result = t->sent ? t->sent(t->arg, t->n_sent) : 0;
+	return t->sink_result < 0 ? CURL_READFUNC_ABORT : (size_t)got;
+}
+
+static size_t on_header(char *data, size_t size, size_t n, void *arg)
+{
+	static const char name[] = "X-Stasis-operation:";
+	struct transfer *t = arg;
+	size_t len = size * n;
+
+	if (len <= strlen(name) || strncasecmp(data, name, strlen(name)) != 0 || t->operation)
+		return len;
+	data += strlen(name) + strspn(data + strlen(name), " ");
+	t->operation = xstrndup(data, strcspn(data, "\r\n"));
+	t->sink_result = t->begin(t->arg, t->operation);
+	return t->sink_result < 0 ? 0 : len;
 }
 
 static void prepare(struct transfer *t, const char *method, const char *path)
@@ -265,9 +288,41 @@ int client_read(struct client *c, const char *path, int (*sink)(void *arg, const
 	return r;
 }
 
-int client_upload(struct client *c, const char *path, int fd, const char *header, struct json **ret, struct err *err)
+/* Whether it was cut by us or by the daemon: the operation knows why. */
+static int explain_cut(struct transfer *t, int r, struct err *err)
 {
-	struct transfer t = { .c = c, .text = STRBUF_INIT, .upload_fd = fd };
+	AUTO(json_free) struct json *root = NULL;
+	const struct json *metadata = NULL;
+	struct err why = ERR_INIT;
+	int of_operation = client_wait(t->c, t->operation, &root, &metadata, &why);
+
+	if (of_operation != -EIO && of_operation != -ECANCELED)
+		return r; /* it had ended well, or nobody can say */
+	*err = why;
+	return of_operation;
+}
+
+int client_produce(struct client *c, const char *path, int (*begin)(void *arg, const char *operation),
+		   int (*sink)(void *arg, const char *data, size_t n), void *arg, struct err *err)
+{
+	struct transfer t = { .c = c, .text = STRBUF_INIT, .sink = sink, .begin = begin, .arg = arg };
+	int r;
+
+	prepare(&t, "GET", path);
+	curl_easy_setopt(c->curl, CURLOPT_HEADERFUNCTION, on_header);
+	curl_easy_setopt(c->curl, CURLOPT_HEADERDATA, &t);
+	r = perform(&t, NULL, err);
+	if (r < 0 && t.operation && t.sink_result >= 0)
+		r = explain_cut(&t, r, err);
+	strbuf_done(&t.text);
+	free(t.operation);
+	return r;
+}
+
+int client_upload(struct client *c, const char *path, int fd, char *const *more, int (*sent)(void *arg, uint64_t n),
+		  void *arg, struct json **ret, struct err *err)
+{
+	struct transfer t = { .c = c, .text = STRBUF_INIT, .upload_fd = fd, .sent = sent, .arg = arg };
 	struct curl_slist *headers = NULL;
 	int r;
 
@@ -275,8 +330,8 @@ int client_upload(struct client *c, const char *path, int fd, const char *header
 	headers = curl_slist_append(headers, "Content-Type: application/octet-stream");
 	headers = curl_slist_append(headers, "Transfer-Encoding: chunked");
 	headers = curl_slist_append(headers, "Expect:");
-	if (header)
-		headers = curl_slist_append(headers, header);
+	for (char *const *h = more; h && *h; h++)
+		headers = curl_slist_append(headers, *h);
 	curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, headers);
 	curl_easy_setopt(c->curl, CURLOPT_POST, 1L);
 	curl_easy_setopt(c->curl, CURLOPT_READFUNCTION, on_upload);

@@ -8,6 +8,7 @@
  * words.
  */
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/auto.h"
 #include "base/err.h"
@@ -44,8 +45,15 @@ int client_get(struct client *c, const char *path, struct json **ret_root, const
 int client_read(struct client *c, const char *path, int (*sink)(void *arg, const char *data, size_t n), void *arg,
 		struct err *err);
 
-/* POST of everything that @fd gives. @header: one more header line, or NULL. */
-int client_upload(struct client *c, const char *path, int fd, const char *header, struct json **ret, struct err *err);
+/* GET of what an operation writes while we read. begin() is told the operation (its path) before the first byte; both
+ * call-backs return 0, or a negative errno to stop. A transfer that is cut fails with the operation's own words. */
+int client_produce(struct client *c, const char *path, int (*begin)(void *arg, const char *operation),
+		   int (*sink)(void *arg, const char *data, size_t n), void *arg, struct err *err);
+
+/* POST of everything that @fd gives. @headers: more header lines, or NULL. sent() (or NULL) is told how many bytes are
+ * under way; a negative errno stops. */
+int client_upload(struct client *c, const char *path, int fd, char *const *headers, int (*sent)(void *arg, uint64_t n),
+		  void *arg, struct json **ret, struct err *err);
 
 /* Waits until the operation (the path an async answer names) has ended. Success: *ret_root holds the answer and
  * *ret_metadata the operation's metadata. A failed operation is -EIO with its words, a cancelled one -ECANCELED. */

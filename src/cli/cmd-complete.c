@@ -16,6 +16,7 @@
 #include "cli/cmd.h"
 #include "cli/instance.h"
 #include "cli/output.h"
+#include "cli/text.h"
 #include "cli/volume.h"
 
 /* Where in the command line the cursor is. */
@@ -61,8 +62,13 @@ static const struct option_row *row_waiting(const struct command *c, const char 
 static void take_operand(struct place *p, const char *word)
 {
 	if (p->command->subs) {
-		p->command = command_find(p->command, word);
-		return;
+		const struct command *sub = command_find(p->command, word);
+
+		if (sub || !p->command->otherwise) {
+			p->command = sub;
+			return;
+		}
+		p->command = p->command->otherwise;
 	}
 	strv_add(&p->operands, word);
 	if (p->command->free_after > 0 && (int)strv_len(p->operands) >= p->command->free_after)
@@ -81,7 +87,7 @@ static void find_place(struct place *p, char *const *words)
 		else if (p->is_behind)
 			continue;
 		else if (words[i][0] == '-' && words[i][1])
-			p->option = row_waiting(p->command, words[i]);
+			p->option = row_waiting(p->command->otherwise ? p->command->otherwise : p->command, words[i]);
 		else
 			take_operand(p, words[i]);
 	}
@@ -107,6 +113,41 @@ static void offer_instances(struct cli *cli, const struct place *p, enum complet
 		if (!strv_has(p->operands, instance_name(in)))
 			offer(p, instance_name(in), instance_word(in));
 	}
+}
+
+static int ask(struct cli *cli, const char *path, struct json **ret_root, const struct json **ret);
+
+/* @prefix: "web/" or "" */
+static void offer_checkpoints(struct cli *cli, const struct place *p, const char *instance, const char *prefix)
+{
+	AUTO(json_free) struct json *root = NULL;
+	autofree char *plain = client_path("instances", instance, "checkpoints", NULL);
+	autofree char *path = xasprintf("%s?recursion=1", plain);
+	const struct json *all = NULL;
+
+	if (ask(cli, path, &root, &all) < 0)
+		return;
+	for (size_t i = 0; i < json_len(all); i++) {
+		const struct json *c = json_item(all, i);
+		autofree char *word = xasprintf("%s%s", prefix, output_word(c, "name"));
+		autofree char *taken = text_ago(json_get_str(c, "created_at"));
+
+		if (!strv_has(p->operands ? p->operands + 1 : NULL, word))
+			offer(p, word, taken);
+	}
+}
+
+/* "web", and behind "web/" its checkpoints. */
+static void offer_sources(struct cli *cli, const struct place *p)
+{
+	const char *slash = strchr(p->word, '/');
+	autofree char *instance = slash ? xstrndup(p->word, (size_t)(slash - p->word)) : NULL;
+	autofree char *prefix = instance ? xasprintf("%s/", instance) : NULL;
+
+	if (slash)
+		offer_checkpoints(cli, p, instance, prefix);
+	else
+		offer_instances(cli, p, COMPLETE_INSTANCE);
 }
 
 static int ask(struct cli *cli, const char *path, struct json **ret_root, const struct json **ret)
@@ -258,11 +299,22 @@ static void offer_kind(struct cli *cli, const struct place *p, enum complete kin
 		else
 			offer_keys(cli, p, kind == COMPLETE_NAME_PAIR);
 		break;
+	case COMPLETE_NAME_SNAP:
+		if (!p->operands)
+			offer_instances(cli, p, COMPLETE_INSTANCE);
+		else if (p->command->max < 0 || strv_len(p->operands) == 1)
+			offer_checkpoints(cli, p, p->operands[0], "");
+		break;
+	case COMPLETE_SOURCE:
+		offer_sources(cli, p);
+		break;
 	case COMPLETE_FILE:
 		(void)puts(":files");
 		break;
 	case COMPLETE_COMMAND:
 		offer_subs(p, p->command == &cmd_help ? &cli_root : p->command);
+		if (p->command->otherwise)
+			offer_kind(cli, p, p->command->otherwise->complete);
 		break;
 	case COMPLETE_WORDS:
 		offer_words(p, p->option ? p->option->value : p->command->operands);
@@ -282,7 +334,7 @@ static bool is_operand_known(const struct place *p)
 
 	if (p->is_behind || (c->max >= 0 && n >= c->max))
 		return false;
-	if (c->complete == COMPLETE_NAME_KEY || c->complete == COMPLETE_NAME_PAIR)
+	if (c->complete == COMPLETE_NAME_KEY || c->complete == COMPLETE_NAME_PAIR || c->complete == COMPLETE_NAME_SNAP)
 		return true;
 	return n == 0 || (c->max < 0 && (c->subs || c->free_after == 0));
 }
@@ -293,6 +345,8 @@ static int run(struct cli *cli, const struct args *args, struct err *err)
 	const char *equals;
 
 	find_place(&p, args->rest);
+	if (p.command && p.command->otherwise && p.word[0] == '-')
+		p.command = p.command->otherwise;
 	if (!p.command) {
 		strv_free(p.operands);
 		return CLI_OK;

@@ -166,11 +166,13 @@ static const char *alias_of(const struct args *args)
 
 static int import_stdin(struct job *job, const char *alias, struct json **ret, struct err *err)
 {
-	autofree char *header = alias ? xasprintf("X-Stasis-alias: %s", alias) : NULL;
+	AUTO(strv_free) char **headers = NULL;
 
 	if (alias && strpbrk(alias, "\r\n"))
 		return err_set(err, -EINVAL, "an alias is one line");
-	return client_upload(job_client(job), "/1.0/images", STDIN_FILENO, header, ret, err);
+	if (alias)
+		strv_addf(&headers, "X-Stasis-alias: %s", alias);
+	return job_upload(job, "/1.0/images", STDIN_FILENO, headers, ret, err);
 }
 
 /* The daemon reads the file itself: nothing is copied, and a folder works too. */

@@ -12,10 +12,11 @@
 
 /* In the order in which `stasis help` shows them inside their groups: by use, not by alphabet. */
 static const struct command *const all[] = {
-	&cmd_launch,	 &cmd_create, &cmd_start,    &cmd_stop,	   &cmd_restart,   &cmd_pause, &cmd_resume,
-	&cmd_delete,	 &cmd_rename, &cmd_exec,     &cmd_console, &cmd_logs,	   &cmd_list,  &cmd_info,
-	&cmd_check,	 &cmd_config, &cmd_image,    &cmd_volume,  &cmd_operation, &cmd_admin, &cmd_version,
-	&cmd_completion, &cmd_help,   &cmd_complete, NULL,
+	&cmd_launch,  &cmd_create,     &cmd_start,   &cmd_stop,	    &cmd_restart,   &cmd_pause,
+	&cmd_resume,  &cmd_delete,     &cmd_rename,  &cmd_copy,	    &cmd_snapshot,  &cmd_checkpoint,
+	&cmd_restore, &cmd_exec,       &cmd_console, &cmd_logs,	    &cmd_list,	    &cmd_info,
+	&cmd_check,   &cmd_config,     &cmd_image,   &cmd_volume,   &cmd_operation, &cmd_admin,
+	&cmd_version, &cmd_completion, &cmd_help,    &cmd_complete, NULL,
 };
 
 static const struct option_row options[] = {
@@ -40,6 +41,21 @@ const struct command *command_find(const struct command *group, const char *name
 		if (str_eq(group->subs[i]->name, name))
 			return group->subs[i];
 	return NULL;
+}
+
+bool command_is_otherwise(const struct command *group, char *const *argv)
+{
+	AUTO(args_done) struct args args = { 0 };
+	struct command any;
+
+	if (!group->otherwise || !*argv || command_find(group, *argv))
+		return false;
+	any = *group->otherwise;
+	any.min = 0;
+	any.max = -1;
+	if (args_parse(&any, argv, &args, NULL) < 0)
+		return true; /* and it will say what is wrong */
+	return args.n_operands > 0 && !command_find(group, args.operands[0]);
 }
 
 int command_unknown(const struct command *group, const char *path, const char *name, struct err *err)

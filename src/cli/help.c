@@ -93,7 +93,7 @@ void help_print(const struct command *c, const char *path, bool is_error)
 		strbuf_addf(&out, "\n%s\n", c->help);
 	if (c->subs)
 		add_subs(&out, c, fd);
-	add_options(&out, "Options:", c->options);
+	add_options(&out, "Options:", c->otherwise ? c->otherwise->options : c->options);
 	add_options(&out, "Options of every command:", args_global);
 	if (c->subs)
 		strbuf_addf(&out, "\n'%s COMMAND --help' says more; the whole manual is stasis(1).\n", path);

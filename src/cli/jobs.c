@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/json.h"
@@ -27,6 +28,7 @@ struct job {
 	struct json *details;  /* for --format json; an object or NULL */
 	struct client *client; /* of the thread that runs it */
 	char *operation;       /* while one runs */
+	char *progress;	       /* of what is no operation */
 	char *told, *hint;
 	struct err err;
 	int result;
@@ -39,7 +41,8 @@ struct jobs {
 	void *arg;
 	struct job *all;
 	size_t n, next, n_printed;
-	struct mutex mutex; /* next, is_cancelled; of each job: operation, is_done */
+	bool is_one_by_one;
+	struct mutex mutex; /* next, is_cancelled; of each job: operation, progress, is_done */
 	bool is_cancelled;
 	int done_fd; /* eventfd: one more is done */
 	int signal_fd;
@@ -136,11 +139,24 @@ int job_operation(struct job *job, const char *method, const char *path, const s
 	return job_wait(job, answer, ret_root, err);
 }
 
-static struct job *take_next(struct jobs *jobs)
+void job_progress(struct job *job, const char *fmt, ...)
 {
-	SCOPED_LOCK(&jobs->mutex);
+	struct strbuf sb = STRBUF_INIT;
+	va_list ap;
 
-	return jobs->next < jobs->n ? &jobs->all[jobs->next++] : NULL;
+	va_start(ap, fmt);
+	strbuf_vaddf(&sb, fmt, ap);
+	va_end(ap);
+	SCOPED_LOCK(&job->jobs->mutex);
+	free(job->progress);
+	job->progress = strbuf_take(&sb);
+}
+
+static void end_progress(struct job *job)
+{
+	SCOPED_LOCK(&job->jobs->mutex);
+
+	free(TAKE_PTR(job->progress));
 }
 
 static bool is_cancelled(struct jobs *jobs)
@@ -148,6 +164,90 @@ static bool is_cancelled(struct jobs *jobs)
 	SCOPED_LOCK(&jobs->mutex);
 
 	return jobs->is_cancelled;
+}
+
+struct producing {
+	struct job *job;
+	int (*sink)(void *arg, const char *data, size_t n);
+	void *arg;
+	uint64_t n_bytes, shown_us;
+	struct err *err;
+};
+
+static int on_begin(void *arg, const char *operation)
+{
+	const struct producing *p = arg;
+
+	return set_operation(p->job, operation) ? err_set(p->err, -ECANCELED, "cancelled") : 0;
+}
+
+static int on_produced(void *arg, const char *data, size_t n)
+{
+	struct producing *p = arg;
+	uint64_t now = clock_mono_us();
+	char size[32];
+
+	p->n_bytes += n;
+	if (now - p->shown_us > TICK_MS * US_PER_MS) {
+		job_progress(p->job, "%s", str_from_bytes(p->n_bytes, size, sizeof(size)));
+		p->shown_us = now;
+	}
+	return p->sink(p->arg, data, n);
+}
+
+int job_produce(struct job *job, const char *path, int (*sink)(void *arg, const char *data, size_t n), void *arg,
+		struct err *err)
+{
+	struct producing p = { .job = job, .sink = sink, .arg = arg, .err = err };
+	int r = client_produce(job->client, path, on_begin, on_produced, &p, err);
+
+	(void)set_operation(job, NULL);
+	end_progress(job);
+	return r;
+}
+
+struct uploading {
+	struct job *job;
+	uint64_t total, shown_us;
+	struct err *err;
+};
+
+static int on_sent(void *arg, uint64_t n)
+{
+	struct uploading *u = arg;
+	uint64_t now = clock_mono_us();
+	char size[32];
+
+	if (is_cancelled(u->job->jobs))
+		return err_set(u->err, -ECANCELED, "cancelled");
+	if (now - u->shown_us <= TICK_MS * US_PER_MS)
+		return 0;
+	u->shown_us = now;
+	if (u->total > 0)
+		job_progress(u->job, "Sending: %d%%", (int)(n < u->total ? n * 100 / u->total : 100));
+	else
+		job_progress(u->job, "Sending: %s", str_from_bytes(n, size, sizeof(size)));
+	return 0;
+}
+
+int job_upload(struct job *job, const char *path, int fd, char *const *headers, struct json **ret, struct err *err)
+{
+	struct uploading u = { .job = job, .err = err };
+	struct stat st;
+	int r;
+
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+		u.total = (uint64_t)st.st_size;
+	r = client_upload(job->client, path, fd, headers, on_sent, &u, ret, err);
+	end_progress(job);
+	return r;
+}
+
+static struct job *take_next(struct jobs *jobs)
+{
+	SCOPED_LOCK(&jobs->mutex);
+
+	return jobs->next < jobs->n ? &jobs->all[jobs->next++] : NULL;
 }
 
 static void set_done(struct job *job)
@@ -213,17 +313,19 @@ static void print_done(struct jobs *jobs)
 	}
 }
 
-/* The operation to show: the first that runs. Its path and name, new strings. */
-static bool find_running(struct jobs *jobs, char **ret_operation, char **ret_label)
+/* What to show: the first that runs. Its name, its operation and what it says of itself (either can be NULL), new
+ * strings. */
+static bool find_running(struct jobs *jobs, char **ret_operation, char **ret_progress, char **ret_label)
 {
 	SCOPED_LOCK(&jobs->mutex);
 
 	for (size_t i = jobs->n_printed; i < jobs->n; i++) {
 		const struct job *job = &jobs->all[i];
 
-		if (job->is_done || !job->operation)
+		if (job->is_done || (!job->operation && !job->progress))
 			continue;
-		*ret_operation = xstrdup(job->operation);
+		*ret_operation = xstrdup_null(job->operation);
+		*ret_progress = xstrdup_null(job->progress);
 		*ret_label = jobs->n == 1 ? xstrdup(job->name)
 					  : xasprintf("%zu of %zu done, %s", jobs->n_printed, jobs->n, job->name);
 		return true;
@@ -234,14 +336,19 @@ static bool find_running(struct jobs *jobs, char **ret_operation, char **ret_lab
 static void show_progress(struct jobs *jobs, struct client *client)
 {
 	AUTO(json_free) struct json *root = NULL;
-	autofree char *operation = NULL, *label = NULL;
+	autofree char *operation = NULL, *progress = NULL, *label = NULL, *both = NULL;
 	const struct json *op = NULL;
 
-	if (!find_running(jobs, &operation, &label))
+	if (!find_running(jobs, &operation, &progress, &label))
 		return;
+	if (!operation) {
+		progress_line(&jobs->progress, label, progress, 0);
+		return;
+	}
 	if (client_get(client, operation, &root, &op, NULL) < 0)
 		return; /* it has just ended */
-	progress_show(&jobs->progress, label, op);
+	both = progress ? xasprintf("%s, %s", label, progress) : NULL;
+	progress_show(&jobs->progress, both ? both : label, op);
 }
 
 /* First Ctrl-C. Each operation is asked to end; one that is past its point of no return says so. */
@@ -362,7 +469,7 @@ static size_t count_threads(size_t n)
 
 static int run_threads(struct jobs *jobs, struct client *client, struct err *err)
 {
-	size_t n_threads = count_threads(jobs->n), n_started = 0;
+	size_t n_threads = jobs->is_one_by_one ? 1 : count_threads(jobs->n), n_started = 0;
 	autofree pthread_t *threads = xcalloc(n_threads + 1, sizeof(*threads));
 	int r = 0, code;
 
@@ -388,38 +495,53 @@ static int run_threads(struct jobs *jobs, struct client *client, struct err *err
 	return summary(jobs);
 }
 
-int jobs_run(struct cli *cli, char *const *names, int (*fn)(struct job *job, void *arg, struct err *err), void *arg,
-	     struct err *err)
+static int run_jobs(struct jobs *jobs, char *const *names, struct err *err)
 {
-	struct jobs jobs = { .cli = cli, .fn = fn, .arg = arg, .n = strv_len(names) };
-	autofree struct job *all = xcalloc(jobs.n + 1, sizeof(*all));
+	autofree struct job *all = xcalloc(jobs->n + 1, sizeof(*all));
 	autoclose int done_fd = eventfd(0, EFD_CLOEXEC);
 	autoclose int signal_fd = -1;
 	struct client *client = NULL;
 	sigset_t before;
 	int r;
 
-	r = cli_client(cli, &client, err);
+	r = cli_client(jobs->cli, &client, err);
 	if (r < 0)
 		return r;
 	signal_fd = catch_interrupt(&before);
-	jobs.all = all;
-	jobs.done_fd = done_fd;
-	jobs.signal_fd = signal_fd;
-	mutex_init(&jobs.mutex);
-	for (size_t i = 0; i < jobs.n; i++)
-		all[i] = (struct job){ .jobs = &jobs, .name = xstrdup(names[i]) };
+	jobs->all = all;
+	jobs->done_fd = done_fd;
+	jobs->signal_fd = signal_fd;
+	mutex_init(&jobs->mutex);
+	for (size_t i = 0; i < jobs->n; i++)
+		all[i] = (struct job){ .jobs = jobs, .name = xstrdup(names[i]) };
 
-	r = run_threads(&jobs, client, err);
+	r = run_threads(jobs, client, err);
 
-	for (size_t i = 0; i < jobs.n; i++) {
+	for (size_t i = 0; i < jobs->n; i++) {
 		free(all[i].name);
 		free(all[i].operation);
+		free(all[i].progress);
 		json_free(all[i].details);
 		free(all[i].told);
 		free(all[i].hint);
 	}
-	mutex_done(&jobs.mutex);
+	mutex_done(&jobs->mutex);
 	(void)sigprocmask(SIG_SETMASK, &before, NULL);
 	return r;
+}
+
+int jobs_run(struct cli *cli, char *const *names, int (*fn)(struct job *job, void *arg, struct err *err), void *arg,
+	     struct err *err)
+{
+	struct jobs jobs = { .cli = cli, .fn = fn, .arg = arg, .n = strv_len(names) };
+
+	return run_jobs(&jobs, names, err);
+}
+
+int jobs_run_one_by_one(struct cli *cli, char *const *names, int (*fn)(struct job *job, void *arg, struct err *err),
+			void *arg, struct err *err)
+{
+	struct jobs jobs = { .cli = cli, .fn = fn, .arg = arg, .n = strv_len(names), .is_one_by_one = true };
+
+	return run_jobs(&jobs, names, err);
 }

@@ -20,6 +20,10 @@ struct job;
 int jobs_run(struct cli *cli, char *const *names, int (*fn)(struct job *job, void *arg, struct err *err), void *arg,
 	     struct err *err);
 
+/* The same, but never two at once: where all of them work on one thing. */
+int jobs_run_one_by_one(struct cli *cli, char *const *names, int (*fn)(struct job *job, void *arg, struct err *err),
+			void *arg, struct err *err);
+
 /* For the job: */
 const char *job_name(const struct job *job);
 struct client *job_client(struct job *job);
@@ -30,6 +34,14 @@ int job_operation(struct job *job, const char *method, const char *path, const s
 		  struct json **ret_root, struct err *err);
 /* The same for an answer that already came. */
 int job_wait(struct job *job, const struct json *answer, struct json **ret_root, struct err *err);
+
+/* GET of what an operation writes while we read (client_produce()); Ctrl-C cancels it. */
+int job_produce(struct job *job, const char *path, int (*sink)(void *arg, const char *data, size_t n), void *arg,
+		struct err *err);
+/* POST of everything that @fd gives (client_upload()), with progress where its size is known; Ctrl-C breaks it off. */
+int job_upload(struct job *job, const char *path, int fd, char *const *headers, struct json **ret, struct err *err);
+/* What is done without an operation, or beside one: "12.5 MiB". Shown behind its name while the job runs. */
+void job_progress(struct job *job, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* From now on it is reported under this name. */
 void job_rename(struct job *job, const char *name);

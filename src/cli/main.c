@@ -77,6 +77,8 @@ static int run_group(struct cli *cli, const struct command *group, const char *p
 	const struct command *sub;
 	int r;
 
+	if (command_is_otherwise(group, argv))
+		return run_command(cli, group->otherwise, path, argv);
 	r = args_parse(group, argv, &args, &err);
 	if (r == 0)
 		r = take_global(cli, &args, &err);

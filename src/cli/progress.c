@@ -56,19 +56,24 @@ static void add_bar(struct strbuf *sb, int percent)
 
 void progress_show(struct progress *p, const char *label, const struct json *operation)
 {
-	AUTO(strbuf_done) struct strbuf line = STRBUF_INIT;
 	const char *text = progress_text(json_get(operation, "metadata"));
-	autofree char *shown = NULL;
-	int width = term_width(STDERR_FILENO), percent;
 
 	text = text ? text : json_get_str(operation, "description");
-	shown = text_safe(text ? text : "working");
+	progress_line(p, label, text ? text : "working", age(operation));
+}
+
+void progress_line(struct progress *p, const char *label, const char *text, unsigned long long seconds)
+{
+	AUTO(strbuf_done) struct strbuf line = STRBUF_INIT;
+	autofree char *shown = text_safe(text);
+	int width = term_width(STDERR_FILENO), percent;
+
 	strbuf_addf(&line, "%s: %s", label, shown);
 	percent = progress_percent(shown);
 	if (percent >= 0 && table_width(line.s, line.len) + BAR + BAR_MIN_SPACE < (size_t)width)
 		add_bar(&line, percent);
-	if (percent < 0 && age(operation) >= 2)
-		strbuf_addf(&line, " (%llu s)", age(operation));
+	if (percent < 0 && seconds >= 2)
+		strbuf_addf(&line, " (%llu s)", seconds);
 
 	/* A line that wraps could not be taken away again. */
 	while (width > 1 && line.len > 0 && table_width(line.s, line.len) >= (size_t)width)

@@ -12,6 +12,9 @@ struct progress {
 /* Shows "web: Writing memory: 61%" from an operation as the API gives it; on standard error. */
 void progress_show(struct progress *p, const char *label, const struct json *operation);
 
+/* The same for what is no operation: a bar where @text ends in a percentage, else the seconds, where there are any. */
+void progress_line(struct progress *p, const char *label, const char *text, unsigned long long seconds);
+
 /* Takes the line away, before anything else is printed. */
 void progress_clear(struct progress *p);
 
