@@ -191,6 +191,8 @@ int post_instances(struct request *rq, struct reply *ret, struct err *err)
 	struct operation *op;
 	int r;
 
+	if (!rq->json)
+		return import_start(rq, ret, err);
 	if (is_copy(rq->json))
 		return post_copy(rq, ret, err);
 	r = decode(rq->json, &in, err);

@@ -32,6 +32,7 @@ static const char *const extensions[] = {
 	"snapshot_expiry_creation",
 	"stasis_bulk_state",
 	"stasis_check",
+	"stasis_checkpoint_archives",
 	"stasis_checkpoints",
 	"stasis_config_keys",
 	"stasis_create_command",
