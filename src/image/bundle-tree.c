@@ -217,7 +217,7 @@ static int put_file(struct bundle_tar *t, int dir_fd, const char *base, const st
 	return t->is_dry ? put_zeros(t->wr, item->size, err) : put_data(t, fd, item, err);
 }
 
-static int put_symlink(struct bundle_tar *t, int path_fd, struct archive_item *item, struct err *err)
+static int put_symlink(struct bundle_tar *t, int path_fd, struct archive_item item, struct err *err)
 {
 	char target[TREE_NAME_SIZE + 1];
 	ssize_t n = readlinkat(path_fd, "", target, sizeof(target) - 1);
@@ -225,8 +225,8 @@ static int put_symlink(struct bundle_tar *t, int path_fd, struct archive_item *i
 	if (n < 0)
 		return err_sys(err, "cannot read the link");
 	target[n] = '\0';
-	item->target = target;
-	return archive_writer_add(t->wr, item, err);
+	item.target = target;
+	return archive_writer_add(t->wr, &item, err);
 }
 
 static int put_hardlink(struct bundle_tar *t, struct archive_item *item, const char *target, struct err *err)
@@ -262,7 +262,7 @@ static int add(struct bundle_tar *t, int dir_fd, const char *base, const char *n
 	if (item.kind == ARCHIVE_KIND_FILE)
 		return put_file(t, dir_fd, base, &st, &item, err);
 	if (item.kind == ARCHIVE_KIND_SYMLINK)
-		return put_symlink(t, fd, &item, err);
+		return put_symlink(t, fd, item, err);
 	return archive_writer_add(t->wr, &item, err);
 }
 

@@ -20,6 +20,12 @@
 
 #define ROOT_MODE 0555 /* as Podman's and ours: CRIU compares it */
 
+/* What these tars unpack to is bounded by their size on disk: they are not packed, and holes cost nothing. */
+#define TREE_LIMITS                                                                                                    \
+	{                                                                                                              \
+		.entries = 100000000, .bytes = 1ULL << 50, .ratio = 1, .ratio_from = 1 << 20                           \
+	}
+
 struct upper {
 	int fd;
 	struct lower *lower;
@@ -187,7 +193,7 @@ static int delete (const struct upper *u, const char *path, struct err *err)
 static int unpack_diff(const struct upper *u, const char *diff_tar, struct err *err)
 {
 	const struct unpack_tree tree = { .is_upper = true, .adopt = adopt, .ctx = (void *)u };
-	const struct unpack_options options = { .limits = ARCHIVE_LIMITS_DEFAULT, .tree = &tree };
+	const struct unpack_options options = { .limits = TREE_LIMITS, .tree = &tree };
 	autoclose int fd = open(diff_tar, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	struct unpack_result result;
 
@@ -238,7 +244,7 @@ int bundle_make_upper(const char *diff_tar, char *const *deleted, char *const *l
 static int unpack_volume(const char *tar, int folder_fd, struct err *err)
 {
 	const struct unpack_tree tree = { .is_upper = false };
-	const struct unpack_options options = { .limits = ARCHIVE_LIMITS_DEFAULT, .tree = &tree };
+	const struct unpack_options options = { .limits = TREE_LIMITS, .tree = &tree };
 	autoclose int fd = open(tar, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	struct unpack_result result;
 

@@ -360,6 +360,28 @@ TEST(changes_stay_inside)
 	CHECK_INT(path_remove_all(canary, NULL), 0);
 }
 
+/* What is in the archive has been counted; what it unpacks to has not. */
+TEST(packed_changes_are_refused)
+{
+	AUTO(stage_done) struct stage s = stage_make();
+	AUTO(strbuf_done) struct strbuf tar = STRBUF_INIT;
+	autofree char *zeros = xcalloc(1, 4 << 20);
+	autofree char *file = path_join(s.folder, "rootfs-diff.tar");
+	autoclose int fd = -1, packed = -1, to = -1;
+	struct err err = ERR_INIT;
+
+	NEEDS_MOUNTS();
+	tarball_add(&tar, (struct tarball_member){ "zeros", .data = zeros, .len = 4 << 20 });
+	fd = tarball_open(&tar);
+	packed = tarball_packed("gzip", fd);
+	if (packed < 0)
+		SKIP("there is no gzip");
+	to = open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	CHECK(file_copy(packed, to, NULL) >= 0);
+	CHECK_INT(bundle_make_upper(file, NULL, s.layers, s.upper, &err), -E2BIG);
+	CHECK(!path_exists(s.upper));
+}
+
 /* What the layers do not show needs no whiteout, and where nothing is, nothing is made. */
 TEST(deletions)
 {
