@@ -86,8 +86,8 @@ def another(programs_tar, request):
     """Makes further daemons."""
     made = []
 
-    def make(**kw):
-        made.append(make_daemon(programs_tar, request, **kw))
+    def make(started=True, **kw):
+        made.append(make_daemon(programs_tar, request, **kw) if started else Daemon(**kw))
         return made[-1]
 
     yield make

@@ -20,6 +20,8 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 TOP = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("STASIS_BUILD", TOP / "build"))
 TESTS_CACHE = Path(os.environ.get("STASIS_TESTS_CACHE", "/var/cache/stasis-tests"))
@@ -442,12 +444,33 @@ class Daemon:
         new.write_text(text)
         new.rename(self.fault_file)
 
-    def mount_state_dir(self, size):
-        """Gives the state folder a small file system; before the daemon is started."""
+    def mount_state_dir(self, size, kind="tmpfs"):
+        """Gives the state folder a file system of its own; before the daemon is started. Skips what the host cannot make."""
         folder = self.root / "lib"
         folder.mkdir()
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=0711", self.name, str(folder)], check=True)
+        if kind == "tmpfs":
+            source, options = self.name, f"size={size},mode=0711"
+        else:
+            source, options = self.root / "lib.img", "loop"
+            self.make_file_system(source, size, kind)
+        done = subprocess.run(["mount", "-t", kind, "-o", options, str(source), str(folder)], capture_output=True, text=True,
+                              check=False)
+        if done.returncode != 0 and kind != "tmpfs":
+            pytest.skip(f"no {kind} on a loop device here: {done.stderr.strip()}")
+        assert done.returncode == 0, done.stderr
         self.own_mounts.append(str(folder))
+        folder.chmod(0o711)
+
+    @staticmethod
+    def make_file_system(image, size, kind):
+        """In a sparse file; the loop device of the mount goes with it."""
+        mkfs = shutil.which(f"mkfs.{kind}", path="/usr/sbin:/sbin:/usr/bin:/bin")
+        if mkfs is None:
+            pytest.skip(f"no mkfs.{kind} (packages xfsprogs, btrfs-progs)")
+        with open(image, "wb") as f:
+            f.truncate(size)
+        subprocess.run([mkfs, "-q", *(["-m", "reflink=1"] if kind == "xfs" else []), str(image)],
+                       check=True, capture_output=True)
 
     # -- the command line
 

@@ -66,9 +66,9 @@ def base(tar, root_mode=0o755):
 
 
 def programs(path, build):
-    """busybox, counter and feat."""
+    """busybox, counter, feat and quad."""
     tar = base(Tar(path))
-    for name in ("counter", "feat"):
+    for name in ("counter", "feat", "quad"):
         tar.program(f"bin/{name}", Path(build) / "tests/programs" / name)
     return tar.close()
 
