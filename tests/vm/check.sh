@@ -40,11 +40,12 @@ inside() {
 		"exit "*) r=${line#exit } ;;
 		*) echo "  $line" ;;
 		esac
-	done < <(vm run "$1 2>&1; echo; echo exit \$?" || echo "exit $?")
+	done < <(vm run "$1 2>&1; echo exit \$?" || echo "exit $?")
 	[ "$r" = 0 ] || fail "'$1' in the machine: exit $r"
 }
 
-test_inside() { inside "cd /root/tests && STASIS_SANITIZED=slow python3 -B vm/inside.py $*"; }
+in_tests() { echo "cd /root/tests && STASIS_SANITIZED=slow python3 -B vm/inside.py $*"; }
+test_inside() { inside "$(in_tests "$*")"; }
 
 # ---- steps -----------------------------------------------------------------------------------------------------------
 
@@ -113,34 +114,38 @@ step_reboot() {
 step_restart() { test_inside restart; }
 
 step_cut() {
-	local i delay
+	local i stop start
 	# What a finished stop promises holds whatever comes next.
 	test_inside stopped
 	vm cut
 	vm start
 	test_inside after_stopped
+	# Cuts are spread over the time that a stop and a start take here.
+	read -r _ stop start < <(vm run "$(in_tests calibrate)" | grep ^TOOK) || die "cannot calibrate"
 	for ((i = 0; i < CUTS; i++)); do
-		delay=$(awk -v i=$i 'BEGIN { print 0.3 + i * 0.7 }')
-		cut_during "stop --stateful cut" "$delay"
-		test_inside after_cut stop "$delay"
+		cut_during stop "stop --stateful cut" "$(moment "$i" "$stop")"
 	done
 	for ((i = 0; i < CUTS; i++)); do
-		delay=$(awk -v i=$i 'BEGIN { print 0.3 + i * 0.5 }')
 		test_inside cut_stopped
-		cut_during "start cut" "$delay"
-		test_inside after_cut start "$delay"
+		cut_during start "start cut" "$(moment "$i" "$start")"
 	done
 }
 
-cut_during() { # cut_during "STASIS COMMAND" SECONDS
+# Half a second is what it takes until the command runs in the machine; the last moment is a little after the end.
+moment() { # moment I SECONDS
+	awk -v i="$1" -v n="$CUTS" -v t="$2" 'BEGIN { printf "%.1f", 0.5 + 1.2 * t * (i + 1) / n }'
+}
+
+cut_during() { # cut_during WHAT "STASIS COMMAND" SECONDS
 	local runner
 	test_inside before_cut
-	vm run "stasis $1" >/dev/null 2>&1 &
+	vm run "stasis $2" >/dev/null 2>&1 &
 	runner=$!
-	sleep "$2"
+	sleep "$3"
 	vm cut
 	wait "$runner" || true
 	vm start
+	test_inside after_cut "$1" "$3"
 }
 
 step_stop() { vm stop; }
