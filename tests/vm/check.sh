@@ -11,6 +11,7 @@
 # environment: VM   the program that drives virtual machines (../shared/vm/vm beside the project)
 #              LAB  the folder for disks and roots, 4 GB (/var/tmp/stasis-vm); what is made there is kept for the next run
 #              CUTS how many power cuts in the middle of a stop, and of a start (5)
+# shellcheck disable=SC2317 # steps are called by their names
 set -eu -o pipefail
 here=$(dirname "$(readlink -f "$0")")
 top=$(readlink -f "$here/../..")
@@ -65,7 +66,7 @@ step_build() {
 	if [ ! -e "$root/made" ]; then
 		say "making a Debian 13 root to build in"
 		rm -rf --one-file-system "$root"
-		root_make $SUITE "$root"
+		root_make "$SUITE" "$root"
 		mkdir -p "$root/src"
 		copy_sources "$root/src"
 		root_run "$root" /src/setup.sh build
@@ -152,20 +153,26 @@ step_stop() { vm stop; }
 
 # ---- main ------------------------------------------------------------------------------------------------------------
 
-[ -x "$VM" ] || die "no virtual machine driver at $VM: name it by VM= (make vm-check VM=...)"
-[ "$(id -u)" = 0 ] || die "must run as root"
-[ $# -gt 0 ] || set -- machine build install life reboot restart cut
-for step; do declare -F "step_$step" >/dev/null || { sed -n '5,10s/^# //p' "$0" >&2; exit 2; }; done
+# One function, so that the whole script is read before it runs: it may be edited meanwhile.
+main() {
+	local step
+	[ -x "$VM" ] || die "no virtual machine driver at $VM: name it by VM= (make vm-check VM=...)"
+	[ "$(id -u)" = 0 ] || die "must run as root"
+	[ $# -gt 0 ] || set -- machine build install life reboot restart cut
+	for step; do declare -F "step_$step" >/dev/null || { sed -n '5,10s/^# //p' "$0" >&2; exit 2; }; done
 
-mkdir -p "$LAB"
-exec 9>"$LAB/lock"
-flock -n 9 || die "another vm-check runs in $LAB"
-trap '[ "${KEEP:-}" = 1 ] || vm stop >/dev/null 2>&1 9>&-' EXIT
-trap 'exit 129' HUP INT TERM
-"$top/setup.sh" vm
-for step; do
-	say "--- $step"
-	"step_$step"
-done
-say "$passed passed, $failed failed"
-[ $failed = 0 ]
+	mkdir -p "$LAB"
+	exec 9>"$LAB/lock"
+	flock -n 9 || die "another vm-check runs in $LAB"
+	trap '[ "${KEEP:-}" = 1 ] || vm stop >/dev/null 2>&1 9>&-' EXIT
+	trap 'exit 129' HUP INT TERM
+	"$top/setup.sh" vm
+	for step; do
+		say "--- $step"
+		"step_$step"
+	done
+	say "$passed passed, $failed failed"
+	[ $failed = 0 ]
+}
+
+main "$@"; exit
