@@ -46,7 +46,7 @@ struct copy {
 	const char *source; /* "web" or "web/snap0" */
 	const char *name, *description;
 	const struct json *config;
-	bool is_stateless, is_ephemeral, is_started;
+	bool is_stateless, is_ephemeral, is_started, ignore_volumes;
 };
 int copy_start(struct request *rq, const struct copy *c, struct reply *ret, struct err *err);
 

@@ -29,7 +29,7 @@ struct job {
 	char uuid[UUID_SIZE]; /* of the checkpoint */
 	char **config;	      /* of the copy; NULL: the source's */
 	char *description;
-	bool is_stateless, is_ephemeral, is_started;
+	bool is_stateless, is_ephemeral, is_started, ignore_volumes;
 };
 
 static void free_job(void *arg)
@@ -54,6 +54,7 @@ static int take(struct job *job, struct operation *op, struct err *err)
 	struct checkpoint_options o = {
 		.description = "made for a copy",
 		.is_stateless = job->is_stateless,
+		.ignore_volumes = job->ignore_volumes,
 		.expires_us = clock_real_us() + LEFTOVER_US,
 		.tcp_established = -1,
 		.file_locks = -1,
@@ -76,6 +77,7 @@ static int clone(const struct job *job, struct operation *op, struct err *err)
 		.name = job->name,
 		.is_stopped = !job->is_started,
 		.is_stateless = job->is_stateless,
+		.ignore_volumes = job->ignore_volumes,
 	};
 	int r;
 
@@ -179,6 +181,7 @@ int copy_start(struct request *rq, const struct copy *c, struct reply *ret, stru
 	job->is_stateless = c->is_stateless;
 	job->is_ephemeral = c->is_ephemeral;
 	job->is_started = c->is_started;
+	job->ignore_volumes = c->ignore_volumes;
 	job->description = xstrdup(c->description ? c->description : "");
 	r = check_new_name(rq, c->name, err);
 	if (r >= 0)

@@ -22,7 +22,7 @@
 struct create {
 	const char *name, *description, *type;
 	struct json *config, *devices, *profiles, *source, *command;
-	bool ephemeral, start, stateless;
+	bool ephemeral, start, stateless, ignore_volumes;
 };
 
 struct source {
@@ -83,6 +83,7 @@ static int decode(const struct json *j, struct create *ret, struct err *err)
 		{ "description", JSON_F_STR, offsetof(struct create, description), false },
 		{ "devices", JSON_F_JSON, offsetof(struct create, devices), false },
 		{ "ephemeral", JSON_F_BOOL, offsetof(struct create, ephemeral), false },
+		{ "ignore_volumes", JSON_F_BOOL, offsetof(struct create, ignore_volumes), false },
 		{ "name", JSON_F_STR, offsetof(struct create, name), false },
 		{ "profiles", JSON_F_JSON, offsetof(struct create, profiles), false },
 		{ "source", JSON_F_JSON, offsetof(struct create, source), false },
@@ -178,6 +179,7 @@ static int post_copy(struct request *rq, struct reply *ret, struct err *err)
 		.is_stateless = in.stateless,
 		.is_ephemeral = in.ephemeral,
 		.is_started = in.start,
+		.ignore_volumes = in.ignore_volumes,
 	};
 	return copy_start(rq, &copy, ret, err);
 }
@@ -196,8 +198,8 @@ int post_instances(struct request *rq, struct reply *ret, struct err *err)
 	if (is_copy(rq->json))
 		return post_copy(rq, ret, err);
 	r = decode(rq->json, &in, err);
-	if (r >= 0 && in.stateless)
-		return err_set(err, -EINVAL, "stateless is for copies");
+	if (r >= 0 && (in.stateless || in.ignore_volumes))
+		return err_set(err, -EINVAL, "stateless and ignore_volumes are for copies");
 	if (r < 0)
 		return r;
 	r = create(rq, &in, &instance, err);

@@ -219,6 +219,7 @@ static void begin(struct MHD_Connection *connection, struct request *rq, const c
 		.if_match = header(connection, MHD_HTTP_HEADER_IF_MATCH),
 		.alias = header(connection, "X-Stasis-alias"),
 		.name = header(connection, "X-Stasis-name"),
+		.image = header(connection, "X-Stasis-image"),
 		.ignore_rootfs = header(connection, "X-Stasis-ignore-rootfs"),
 		.ignore_volumes = header(connection, "X-Stasis-ignore-volumes"),
 		.stopped = header(connection, "X-Stasis-stopped"),

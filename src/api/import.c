@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* import.c - an archive becomes an instance; the operation reads while the client sends */
+#include <string.h>
+
 #include "api/checkpoints.h"
 #include "base/clock.h"
 #include "base/json.h"
@@ -11,8 +13,8 @@
 struct job {
 	struct engine *engine;
 	struct import_options options;
-	char *name; /* what the options point to */
-	int fd;	    /* where the upload comes out */
+	char *name, *image; /* what the options point to */
+	int fd;		    /* where the upload comes out */
 };
 
 static void free_job(void *arg)
@@ -24,6 +26,7 @@ static void free_job(void *arg)
 	if (job->fd >= 0)
 		(void)close(job->fd);
 	free(job->name);
+	free(job->image);
 	free(job);
 }
 AUTO_DEFINE(struct job *, free_job)
@@ -65,8 +68,14 @@ static int decode(const struct request *rq, struct job *job, struct err *err)
 		r = decode_flag(h->ignore_volumes, "X-Stasis-ignore-volumes", &o->ignore_volumes, err);
 	if (r >= 0)
 		r = decode_flag(h->stopped, "X-Stasis-stopped", &o->is_stopped, err);
-	if (r < 0 || !h->name || !*h->name)
+	if (r < 0)
 		return r;
+	if (h->image && !str_is_utf8(h->image, strlen(h->image)))
+		return err_set(err, -EINVAL, "X-Stasis-image is not UTF-8");
+	job->image = h->image && *h->image ? xstrdup(h->image) : NULL;
+	o->image = job->image;
+	if (!h->name || !*h->name)
+		return 0;
 	r = instance_check_name(h->name, err);
 	if (r < 0)
 		return r;

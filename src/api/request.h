@@ -46,7 +46,7 @@ struct api_context {
 struct request_headers {
 	const char *content_length, *content_type, *transfer_encoding;
 	const char *if_match;
-	const char *alias, *name; /* X-Stasis-… */
+	const char *alias, *name, *image; /* X-Stasis-… */
 	const char *ignore_rootfs, *ignore_volumes, *stopped;
 	const char *connection, *upgrade, *ws_key, *ws_version;
 };

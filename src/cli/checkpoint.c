@@ -32,9 +32,17 @@ static bool has_memory(const struct json *checkpoint)
 	return json_get_bool(checkpoint, "stateful", false);
 }
 
+/* "0.21 s", and what is much shorter as "1.6 ms". */
+static char *pause_of(const struct json *checkpoint)
+{
+	uint64_t us = (uint64_t)phase(checkpoint, "paused");
+
+	return us < 10 * US_PER_MS ? xasprintf("%.1f ms", (double)us / (double)US_PER_MS) : text_seconds(us);
+}
+
 char *checkpoint_words(const struct json *checkpoint)
 {
-	autofree char *paused = text_seconds((uint64_t)phase(checkpoint, "paused"));
+	autofree char *paused = pause_of(checkpoint);
 	autofree char *memory = text_bytes(json_get_int(checkpoint, "memory_bytes", 0));
 	autofree char *files = text_bytes(file_bytes(checkpoint));
 	struct strbuf sb = STRBUF_INIT;
@@ -83,7 +91,7 @@ static void add_checkpoint(struct table *table, const struct json *c, bool with_
 	if (is_raw)
 		table_addf(table, "%lld", (long long)phase(c, "paused"));
 	else
-		table_add(table, pause);
+		table_add(table, phase(c, "paused") > 0 ? pause : "-");
 	add_time(table, json_get_str(c, "expires_at"), is_raw);
 	table_add(table, json_get_str(c, "description"));
 }

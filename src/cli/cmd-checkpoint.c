@@ -208,7 +208,9 @@ static void tell(struct job *job, const struct taking *t)
 		job_say(job, "%s: checkpoint '%s' taken (%s). 'stasis snapshot restore %s %s' goes back to it.%s",
 			job_name(job), t->name, words, job_name(job), t->name, stopped);
 	else
-		job_say(job, "%s: exported to %s (%s; %s). 'stasis restore --import %s' makes an instance of it.%s",
+		job_say(job,
+			"%s: exported to %s (%s; %s). 'stasis restore --import %s --name NEW' makes an instance of "
+			"it.%s",
 			job_name(job), t->file, size, words, t->file, stopped);
 }
 

@@ -18,6 +18,7 @@ static struct json *request_of(const struct args *args)
 	json_set(body, "source", source);
 	json_set_str(body, "name", args->operands[1]);
 	json_set_bool(body, "stateless", args_has(args, "stateless"));
+	json_set_bool(body, "ignore_volumes", args_has(args, "ignore-volumes"));
 	json_set_bool(body, "start", !args_has(args, "stateless"));
 	return body;
 }
@@ -55,6 +56,7 @@ static int run(struct cli *cli, const struct args *args, struct err *err)
 }
 
 static const struct option_row options[] = {
+	{ "ignore-volumes", 0, NULL, "use the volumes that are there; they are shared then" },
 	{ "stateless", 0, NULL, "the files only; the copy is stopped" },
 	{ NULL },
 };

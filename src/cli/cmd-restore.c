@@ -29,6 +29,8 @@ static char **headers_of(const struct args *args)
 
 	if (args_has(args, "name"))
 		strv_addf(&headers, "X-Stasis-name: %s", args_get(args, "name"));
+	if (args_has(args, "image"))
+		strv_addf(&headers, "X-Stasis-image: %s", args_get(args, "image"));
 	if (args_has(args, "ignore-rootfs"))
 		strv_add(&headers, "X-Stasis-ignore-rootfs: true");
 	if (args_has(args, "ignore-volumes"))
@@ -102,7 +104,7 @@ static int open_archive(const char *path, int *ret_fd, struct err *err)
 
 static int check_words(const struct args *args, struct err *err)
 {
-	const char *name = args_get(args, "name");
+	const char *name = args_get(args, "name"), *image = args_get(args, "image");
 
 	if (!args_has(args, "import"))
 		return err_set(err, CLI_EUSAGE,
@@ -111,7 +113,7 @@ static int check_words(const struct args *args, struct err *err)
 		return err_set(
 			err, CLI_EUSAGE,
 			"--publish is not there yet: ports come with networks, which stasis does not have so far");
-	if (name && strpbrk(name, "\r\n"))
+	if ((name && strpbrk(name, "\r\n")) || (image && strpbrk(image, "\r\n")))
 		return err_set(err, CLI_EUSAGE, "a name is one word");
 	return 0;
 }
@@ -139,6 +141,7 @@ static int run(struct cli *cli, const struct args *args, struct err *err)
 static const struct option_row options[] = {
 	{ "import", 'i', "FILE", "the archive; '-' is standard input", COMPLETE_FILE },
 	{ "name", 'n', "NAME", "what the instance is called (else as the archive says)" },
+	{ "image", 0, "IMAGE", "that it was made from, where the archive does not tell", COMPLETE_IMAGE },
 	{ "ignore-rootfs", 0, NULL, "with the image's files only, not those of the archive" },
 	{ "ignore-volumes", 0, NULL, "without the archive's volumes" },
 	{ "ignore-static-ip", 0, NULL, "without its address (stasis gives none so far)" },

@@ -119,18 +119,34 @@ static const struct command cmd_info_snapshot = {
 
 /* ---- restore ----------------------------------------------------------------------------------------------------- */
 
+/* Whether memory comes back, too. */
+static int find_memory(struct job *job, const struct args *args, bool *ret, struct err *err)
+{
+	AUTO(json_free) struct json *root = NULL;
+	autofree char *path = client_path("instances", job_name(job), "snapshots", args->operands[1], NULL);
+	const struct json *snapshot = NULL;
+	int r = client_get(job_client(job), path, &root, &snapshot, err);
+
+	if (r == 0)
+		*ret = !args_has(args, "stateless") && json_get_bool(snapshot, "stateful", false);
+	return r;
+}
+
 static int restore_one(struct job *job, void *arg, struct err *err)
 {
 	const struct args *args = arg;
 	AUTO(json_free) struct json *root = NULL, *body = json_new_object();
 	autofree char *path = client_path("instances", job_name(job), NULL), *took = NULL;
 	const struct json *after = NULL;
+	bool has_memory = false;
 	uint64_t began = clock_mono_us();
 	int r;
 
+	r = find_memory(job, args, &has_memory, err);
+	if (r < 0)
+		return r;
 	json_set_str(body, "restore", args->operands[1]);
-	if (args_has(args, "stateless"))
-		json_set_bool(body, "stateful", false);
+	json_set_bool(body, "stateful", has_memory);
 	r = job_operation(job, "PUT", path, body, NULL, err);
 	if (r == -EIO)
 		job_hint(job, "it is as it was before; 'stasis info --show-log %s' shows how it came to that",
@@ -141,8 +157,12 @@ static int restore_one(struct job *job, void *arg, struct err *err)
 	r = instance_one(job_client(job), job_name(job), &root, &after, err);
 	if (r < 0)
 		return r;
-	job_say(job, "%s: as it was at '%s', and %s (%s).", job_name(job), args->operands[1], instance_word(after),
-		took);
+	if (has_memory)
+		job_say(job, "%s: as it was at '%s', and %s (%s).", job_name(job), args->operands[1],
+			instance_word(after), took);
+	else
+		job_say(job, "%s: its files are those of '%s'; %s (%s).", job_name(job), args->operands[1],
+			instance_is(after, "Running") ? "booted again" : instance_word(after), took);
 	return 0;
 }
 

@@ -146,7 +146,7 @@ def test_import(api):
     assert operation["status"] == "Success" and operation["metadata"]["instance"] == "clone"
     assert operation["metadata"]["duration_us"] > 0
     assert api.get("/1.0/instances/clone").metadata["status"] == "Running"
-    answer = import_archive(api, b"FAKE clone\n", name="other", ignore_rootfs="true", ignore_volumes="1")
+    answer = import_archive(api, b"FAKE clone\n", name="other", image="busybox", ignore_rootfs="true", ignore_volumes="1")
     assert answer.metadata["resources"]["instances"] == ["/1.0/instances/other"]
     api.wait(answer)
     api.wait(import_archive(api, b"FAKE clone\n", name="third", stopped="true"))
@@ -177,7 +177,7 @@ def test_archives_that_are_none(api, body):
     assert api.get("/1.0/instances").metadata == before
 
 
-@pytest.mark.parametrize("headers", [{"name": "a/b"}, {"name": "../x"}, {"name": "a b"}, {"stopped": "perhaps"},
+@pytest.mark.parametrize("headers", [{"name": "a/b"}, {"name": "../x"}, {"name": "a b"}, {"stopped": "perhaps"}, {"image": b"\xff"},
                                      {"ignore_rootfs": "2"}, {"ignore_volumes": "x" * 3000}])
 def test_bad_import_headers(api, headers):
     import_archive(api, b"FAKE x\n" + bytes(1000000), **headers).error(400)

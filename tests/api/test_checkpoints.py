@@ -195,7 +195,7 @@ def test_copy(web):
     assert twin["status"] == "Stopped" and twin["stateful"] is True
     delete(web, "twin")
     take(web, {"name": "c"})
-    web.wait(copy(web, "web/c", stateless=True, start=True, config={"user.a": "b", "volatile.uuid": "x"},
+    web.wait(copy(web, "web/c", stateless=True, ignore_volumes=True, start=True, config={"user.a": "b", "volatile.uuid": "x"},
                   description="d", ephemeral=True))
     twin = web.get("/1.0/instances/twin").metadata
     assert twin["status"] == "Stopped" and twin["stateful"] is False and twin["ephemeral"] is True
@@ -212,6 +212,8 @@ def test_bad_copies(web):
     copy(web, "web", name="a/b").error(400)
     copy(web, "web", config={"no.such": "key"}).error(400)
     copy(web, "web", stateless="x").error(400)
+    copy(web, "web", ignore_volumes=1).error(400)
+    web.request("POST", "/1.0/instances", {"name": "t", "stateless": True}).error(400)
     web.request("POST", "/1.0/instances", {"name": "t", "source": {"type": "copy"}}).error(400)
     assert web.get("/1.0/instances/web").metadata["stasis"]["busy"] is False
 
