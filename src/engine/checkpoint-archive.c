@@ -3,8 +3,8 @@
  * checkpoint-archive.c - a checkpoint leaves as an archive that Podman reads, too
  *
  * Beside what the checkpoint's folder holds, Podman's importer wants two documents: config.dump (its own description of
- * the container, of which few members count) and spec.dump (the OCI spec), in which our volumes' folders would be paths
- * of this host: there they are left out, and named in config.dump.
+ * the container, of which few members count) and spec.dump (the OCI spec), in which our volumes' folders are paths of
+ * this host: there they become Podman's, and are named in config.dump.
  */
 #include <ctype.h>
 #include <stdio.h>
@@ -27,7 +27,8 @@
 #include "image/bundle.h"
 #include "image/scratch.h"
 
-#define SPEC_MAX (16 << 20)
+#define SPEC_MAX       (16 << 20)
+#define PODMAN_VOLUMES "/var/lib/containers/storage/volumes"
 
 struct exporting {
 	struct engine *e;
@@ -90,21 +91,29 @@ static struct json *named_volume(const char *name, const struct json *mount)
 	return o;
 }
 
-/* The mounts without volumes, which go to @named. */
-static struct json *split_mounts(const struct exporting *x, const struct json *mounts, struct json *named)
+/* Podman takes the spec's mounts as they are, so a volume is where Podman will have put it. */
+static struct json *volume_mount_for_podman(const char *name, const struct json *mount)
 {
-	struct json *kept = json_new_array();
+	struct json *o = json_copy(mount);
+
+	json_set_strf(o, "source", PODMAN_VOLUMES "/%s/_data", name);
+	return o;
+}
+
+/* The mounts, and among them the volumes, which are told to @named too. */
+static struct json *edit_mounts(const struct exporting *x, const struct json *mounts, struct json *named)
+{
+	struct json *edited = json_new_array();
 
 	for (size_t i = 0; i < json_len(mounts); i++) {
 		const struct json *m = json_item(mounts, i);
 		const char *volume = volume_at(x, json_get_str(m, "destination"));
 
+		json_add(edited, volume ? volume_mount_for_podman(volume, m) : json_copy(m));
 		if (volume)
 			json_add(named, named_volume(volume, m));
-		else
-			json_add(kept, json_copy(m));
 	}
-	return kept;
+	return edited;
 }
 
 static struct json *annotations(const struct exporting *x)
@@ -127,7 +136,7 @@ static int edit_spec(struct exporting *x, struct json *named, struct err *err)
 	r = json_parse_file(from, SPEC_MAX, &x->spec, err);
 	if (r < 0)
 		return r;
-	json_set(x->spec, "mounts", split_mounts(x, json_get(x->spec, "mounts"), named));
+	json_set(x->spec, "mounts", edit_mounts(x, json_get(x->spec, "mounts"), named));
 	json_set(x->spec, "annotations", annotations(x));
 	x->spec_path = path_join(x->scratch.path, "spec.dump");
 	text = json_print(x->spec, JSON_PRETTY);

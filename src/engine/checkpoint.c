@@ -45,6 +45,8 @@
 #define DUMP_BYTES_PER_US 500 /* a careful guess of CRIU's speed into memory, for --max-pause */
 #define DUMP_FIXED_US	  (100 * US_PER_MS)
 #define SPEC_MAX	  (16 << 20)
+#define STATS		  "stats-dump"
+#define STATS_MAX	  (1 << 20)
 
 struct making {
 	struct instance *in;
@@ -285,6 +287,21 @@ static int take_saved_memory(struct making *m, struct json *files, struct json *
 	return 0;
 }
 
+/* CRIU's own figures, which other tools want to see. */
+static int take_stats(const struct making *m, struct json *files, struct err *err)
+{
+	autofree char *from = path_join(m->memory.work, STATS), *to = path_join(m->folder, STATS), *data = NULL;
+	size_t len;
+	int r;
+
+	if (!path_exists(from))
+		return 0;
+	r = file_read(from, STATS_MAX, &data, &len, err);
+	if (r == 0)
+		r = file_write_whole(to, data, len, 0600, err);
+	return r == 0 ? manifest_take_file(m->folder, STATS, files, err) : r;
+}
+
 static int take_live_memory(struct making *m, struct json *files, struct json *manifest, struct err *err)
 {
 	autofree char *spec = instance_bundle_path(m->in, "config.json"), *text = NULL;
@@ -296,6 +313,8 @@ static int take_live_memory(struct making *m, struct json *files, struct json *m
 		r = file_read(spec, SPEC_MAX, &text, NULL, err);
 	if (r == 0)
 		r = manifest_take_text(m->folder, "spec.dump", text, files, err);
+	if (r == 0)
+		r = take_stats(m, files, err);
 	if (r < 0)
 		return r;
 	json_set_bool(manifest, "has_tty", m->stdio.has_tty);

@@ -26,6 +26,13 @@ static bool is_mount_root(const char *path)
 	       (sx.stx_attributes & STATX_ATTR_MOUNT_ROOT);
 }
 
+static bool is_same_folder(const char *a, const char *b)
+{
+	struct stat x, y;
+
+	return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 static bool fs_is(const char *path, long magic)
 {
 	struct statfs fs;
@@ -120,7 +127,26 @@ static int make_pinned(const char *pin, struct err *err)
 	return r;
 }
 
-int mntns_enter(const char *run_dir, struct err *err)
+/*
+ * CRIU's images name crun's empty folder, which hides masked ones, by its path. So it is the same for every daemon and
+ * on every host, and the same as Podman's: in here, RUN_DIR/crun is at /run/crun, too.
+ */
+static int bind_runtime_state(const char *run_dir, struct err *err)
+{
+	autofree char *own = path_join(run_dir, "crun");
+	int r;
+
+	r = path_mkdirs(own, 0700, err);
+	if (r == 0)
+		r = path_mkdirs(MNTNS_CRUN, 0700, err);
+	if (r < 0 || is_same_folder(own, MNTNS_CRUN))
+		return r;
+	if (mount(own, MNTNS_CRUN, NULL, MS_BIND, NULL) < 0)
+		return err_sys(err, "cannot mount '%s' at " MNTNS_CRUN, own);
+	return 0;
+}
+
+static int enter_or_make(const char *run_dir, struct err *err)
 {
 	autofree char *dir = path_join(run_dir, "ns");
 	autofree char *pin = path_join(dir, "mnt");
@@ -135,6 +161,13 @@ int mntns_enter(const char *run_dir, struct err *err)
 	if (fd < 0 || setns(fd, CLONE_NEWNS) < 0)
 		return err_sys(err, "cannot enter the mount namespace '%s'", pin);
 	return 0;
+}
+
+int mntns_enter(const char *run_dir, struct err *err)
+{
+	int r = enter_or_make(run_dir, err);
+
+	return r < 0 ? r : bind_runtime_state(run_dir, err);
 }
 
 int mntns_release(const char *run_dir, struct err *err)

@@ -438,10 +438,16 @@ static void judge_annotations(struct judging *j, const struct json *annotations)
 		"org.criu.",  "org.opencontainers.runc.", "org.systemd.",	  "run.oci."
 	};
 
+	/* Podman's defaults: how systemd would stop it, and SELinux labels of mounts */
+	static const char *const usual[] = { "org.systemd.property.KillSignal", "org.systemd.property.TimeoutStopUSec",
+					     "run.oci.mount_context_type" };
+
 	for (struct json_iter it = json_iter(annotations); json_next(&it);) {
-		if (str_eq(it.key, "run.oci.mount_context_type")) /* Podman's default; SELinux labels of mounts */
-			continue;
-		for (size_t i = 0; i < ARRAY_SIZE(acting); i++)
+		bool is_usual = false;
+
+		for (size_t i = 0; i < ARRAY_SIZE(usual); i++)
+			is_usual = is_usual || str_eq(usual[i], it.key);
+		for (size_t i = 0; !is_usual && i < ARRAY_SIZE(acting); i++)
 			if (str_after(it.key, acting[i]))
 				refuse(j, "annotation %s", SHOW(it.key));
 	}

@@ -14,6 +14,7 @@
 #include "base/proc.h"
 #include "base/str.h"
 #include "base/strv.h"
+#include "runtime/mntns.h"
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -87,7 +88,7 @@ int tools_find(struct tools *t, const char *tools_dir, const char *guard, const 
 	if (r < 0)
 		return r;
 	strv_env_set(&found.env, "PATH", path);
-	strv_env_set(&found.env, "XDG_RUNTIME_DIR", run_dir);
+	strv_env_set(&found.env, "XDG_RUNTIME_DIR", MNTNS_XDG);
 	strv_env_set(&found.env, "CRIU_CONFIG_FILE", conf);
 	strv_env_set(&found.env, "LC_ALL", "C");
 	*t = found;
