@@ -243,8 +243,9 @@ int checkpoint_rename(struct engine *e, const char *instance, const char *which,
 	AUTO(checkpoint_info_free) struct checkpoint_info *c = NULL, *other = NULL;
 	int r = checkpoint_check_name(new_name, err);
 
-	if (r == 0)
-		r = checkpoint_find(e, instance, which, &c, err);
+	if (r < 0)
+		return r;
+	r = checkpoint_find(e, instance, which, &c, err);
 	if (r < 0)
 		return r;
 	if (checkpoint_find(e, instance, new_name, &other, NULL) == 0)

@@ -78,7 +78,7 @@ static int listen_at(const char *path, struct err *err)
 
 	if (strlen(path) >= sizeof(sa.sun_path))
 		return err_set(err, -ENAMETOOLONG, "the path '%s' is too long for a socket", path);
-	(void)strcpy(sa.sun_path, path);
+	(void)memcpy(sa.sun_path, path, strlen(path));
 	(void)unlink(path);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(fd, 4) < 0)
 		return err_sys(err, "'%s'", path);

@@ -46,26 +46,30 @@ struct operations *operations_new(void)
 	return all;
 }
 
-static void unref_locked(struct operation *op)
+static void drop_locked(struct operation *op, unsigned int n)
 {
-	if (--op->refs > 0)
+	op->refs -= n;
+	if (op->refs > 0)
 		return;
 	operation_info_done(&op->info);
 	free(op);
 }
 
+static bool is_over(const struct operation *op)
+{
+	return op->ended_us && clock_mono_us() - op->ended_us >= KEEP_US;
+}
+
 /* What has ended more than KEEP_US ago leaves the registry. */
 static void sweep_locked(struct operations *all)
 {
-	uint64_t now = clock_mono_us();
-
 	list_each_safe (node, &all->all) {
 		struct operation *op = list_of(node, struct operation, link);
 
-		if (!op->ended_us || now - op->ended_us < KEEP_US)
+		if (!is_over(op))
 			continue;
 		list_remove(&op->link);
-		unref_locked(op);
+		drop_locked(op, 1);
 	}
 }
 
@@ -80,7 +84,7 @@ void operations_free(struct operations *all)
 		struct operation *op = list_of(node, struct operation, link);
 
 		list_remove(&op->link);
-		unref_locked(op);
+		drop_locked(op, 1);
 	}
 	mutex_unlock(&all->mutex);
 	cond_done(&all->changed);
@@ -99,7 +103,6 @@ static void finish_locked(struct operation *op, int r, const struct err *err)
 		(void)snprintf(op->info.error, sizeof(op->info.error), "%s", err->text[0] ? err->text : strerror(-r));
 	op->registry->n_running--;
 	cond_broadcast(&op->registry->changed);
-	unref_locked(op);
 }
 
 static void *run_thread(void *arg)
@@ -114,6 +117,7 @@ static void *run_thread(void *arg)
 		op->free_arg(op->arg); /* before it counts as ended: claims are released then */
 	mutex_lock(&all->mutex);
 	finish_locked(op, r, &err);
+	drop_locked(op, 1);
 	mutex_unlock(&all->mutex);
 	return NULL;
 }
@@ -164,7 +168,7 @@ int operation_start(struct engine *e, const struct operation_spec *spec, struct 
 			op->free_arg(op->arg);
 		mutex_lock(&all->mutex);
 		finish_locked(op, r, err);
-		unref_locked(op);
+		drop_locked(op, 2); /* the thread's and the caller's */
 		mutex_unlock(&all->mutex);
 		return r;
 	}
@@ -188,7 +192,7 @@ void operation_unref(struct operation *op)
 		return;
 	all = op->registry;
 	mutex_lock(&all->mutex);
-	unref_locked(op);
+	drop_locked(op, 1);
 	mutex_unlock(&all->mutex);
 }
 
@@ -197,11 +201,10 @@ int operation_find(struct engine *e, const char *uuid, struct operation **ret, s
 	struct operations *all = e->operations;
 	SCOPED_LOCK(&all->mutex);
 
-	sweep_locked(all);
 	list_each (node, &all->all) {
 		struct operation *op = list_of(node, struct operation, link);
 
-		if (strcmp(op->info.uuid, uuid) != 0)
+		if (is_over(op) || strcmp(op->info.uuid, uuid) != 0)
 			continue;
 		op->refs++;
 		*ret = op;
@@ -217,10 +220,11 @@ struct operation **operation_list(struct engine *e)
 	size_t n = 0;
 	SCOPED_LOCK(&all->mutex);
 
-	sweep_locked(all);
 	list_each (node, &all->all) {
 		struct operation *op = list_of(node, struct operation, link);
 
+		if (is_over(op))
+			continue;
 		list = xreallocarray(list, n + 2, sizeof(*list));
 		op->refs++;
 		list[n++] = op;

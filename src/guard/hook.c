@@ -29,7 +29,7 @@ static int ask(const char *path, const char *action)
 
 	if (fd < 0 || strlen(path) >= sizeof(sa.sun_path))
 		return 0;
-	(void)strcpy(sa.sun_path, path);
+	(void)memcpy(sa.sun_path, path, strlen(path));
 	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 &&
 	    write(fd, action, strlen(action)) == (ssize_t)strlen(action) && write(fd, "\n", 1) == 1)
 		(void)!read(fd, &answer, 1);

@@ -112,7 +112,7 @@ int crun_checkpoint(const struct tools *t, const char *uuid, const struct crun_c
 	AUTO(strv_free) char **argv = checkpoint_argv(t, uuid, cp, cgroup);
 	const struct proc_spec spec = { .argv = argv, .env = cp->env, .cwd = cp->work_dir };
 	AUTO(proc_done) struct proc p = PROC_NONE;
-	int status, r;
+	int status = 0, r;
 
 	r = cgroup_make(cg, CGROUP_DUMP, err);
 	if (r == 0)
