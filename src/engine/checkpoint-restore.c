@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/digest.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/path.h"
@@ -45,6 +47,33 @@ static void going_back_done(struct going_back *g)
 }
 AUTO_DEFINE_IN(struct going_back, going_back_done)
 
+/* A captured tree is what it was when it was captured: its listing has the digest that the manifest names. */
+static int verify_tree(const char *folder, const char *tree, const struct json *stats, struct err *err)
+{
+	autofree char *path = path_join(folder, tree), *listing = path_join(folder, ".verify");
+	char digest[DIGEST_HEX_SIZE];
+	int r = capture_digest(path, listing, /* content= */ true, digest, err);
+
+	(void)unlink(listing);
+	if (r == 0 && !str_eq(digest, json_get_str(stats, "sums")))
+		return err_set(err, -EUCLEAN, "%s is not as it was captured", tree);
+	return r;
+}
+
+static int verify_trees(const char *folder, const struct json *manifest, struct err *err)
+{
+	int r = 0;
+
+	if (json_get(manifest, "rootfs"))
+		r = verify_tree(folder, "upper", json_get(manifest, "rootfs"), err);
+	for (struct json_iter it = json_iter(json_get(manifest, "volumes")); r == 0 && json_next(&it);) {
+		autofree char *tree = path_join("volumes", it.key);
+
+		r = verify_tree(folder, tree, it.value, err);
+	}
+	return r;
+}
+
 static int verify(const char *folder, const struct json *manifest, struct operation *op, struct err *err)
 {
 	int r;
@@ -53,6 +82,8 @@ static int verify(const char *folder, const struct json *manifest, struct operat
 	r = manifest_verify(folder, manifest, MANIFEST_ALL_BUT_PAGES, err);
 	if (r == 0)
 		r = manifest_verify(folder, manifest, MANIFEST_PAGES, err);
+	if (r == 0)
+		r = verify_trees(folder, manifest, err);
 	return r < 0 ? err_wrap(err, r, "the checkpoint is damaged") : 0;
 }
 
@@ -116,7 +147,7 @@ static int put_aside(struct going_back *g, struct err *err)
 	r = stateful_stop(g->in, NULL, err);
 	g->was_saved = r == 0;
 	if (r == -EINVAL && !g->with_memory) /* it cannot be saved; its files can still go back, and it boots again */
-		return lifecycle_stop(g->in, 0, /* is_forced= */ false, NULL, err);
+		return lifecycle_stop_for_now(g->in, err);
 	return r < 0 ? err_wrap(err, r, "what runs now cannot be kept for the case that this fails") : 0;
 }
 

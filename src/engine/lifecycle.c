@@ -80,7 +80,7 @@ static int settle(struct instance *in, struct err *err)
 
 static int start_fresh(struct instance *in, struct operation *op, struct err *err)
 {
-	int64_t journal;
+	int64_t journal = 0;
 	int r;
 
 	r = operation_commit(op, err);
@@ -190,6 +190,15 @@ int lifecycle_stop(struct instance *in, uint64_t timeout_us, bool is_forced, str
 
 	if (r == 0)
 		r = container_ended(in, /* may_delete= */ true, err);
+	return record(in, "stop", r, err);
+}
+
+int lifecycle_stop_for_now(struct instance *in, struct err *err)
+{
+	int r = stop(in, 0, /* is_forced= */ false, NULL, err);
+
+	if (r == 0)
+		r = container_ended(in, /* may_delete= */ false, err);
 	return record(in, "stop", r, err);
 }
 

@@ -15,6 +15,9 @@ int lifecycle_start(struct instance *in, bool is_stateless, struct operation *op
  * @is_forced kills at once. */
 int lifecycle_stop(struct instance *in, uint64_t timeout_us, bool is_forced, struct operation *op, struct err *err);
 
+/* The same in the middle of something: it is to start again, and an ephemeral instance stays. */
+int lifecycle_stop_for_now(struct instance *in, struct err *err);
+
 /* Writes the running state to disk and stops (doc/design.md, Stateful stop). On failure the container runs on. */
 int lifecycle_stop_stateful(struct instance *in, struct operation *op, struct err *err);
 
