@@ -27,7 +27,6 @@
 #include "base/str.h"
 #include "engine/check.h"
 #include "engine/checkpoint-folder.h"
-#include "engine/config.h"
 #include "engine/container.h"
 #include "engine/files.h"
 #include "engine/host.h"
@@ -133,7 +132,13 @@ static int prepare_memory(struct making *m, struct err *err)
 		r = container_read_stdio(bundle, &m->stdio, err);
 	if (r == 0)
 		r = affinity_read(&m->in->cg, &m->affinity, err);
-	return r == 0 ? memory_prepare(&m->memory, m->in, m->images, report.memory_bytes, err) : r;
+	if (r == 0)
+		r = memory_prepare(&m->memory, m->in, m->images, report.memory_bytes, err);
+	if (m->o->tcp_established >= 0)
+		m->memory.tcp_established = m->o->tcp_established;
+	if (m->o->file_locks >= 0)
+		m->memory.file_locks = m->o->file_locks;
+	return r;
 }
 
 static int prepare(struct making *m, struct err *err)
@@ -319,8 +324,8 @@ static int take_live_memory(struct making *m, struct json *files, struct json *m
 		return r;
 	json_set_bool(manifest, "has_tty", m->stdio.has_tty);
 	json_set_bool(manifest, "has_stdin", m->stdio.has_stdin);
-	json_set_bool(manifest, "tcp_established", str_eq(config_get(m->in->row.config, "checkpoint.tcp"), "keep"));
-	json_set_bool(manifest, "file_locks", config_get_bool(m->in->row.config, "checkpoint.file_locks"));
+	json_set_bool(manifest, "tcp_established", m->memory.tcp_established);
+	json_set_bool(manifest, "file_locks", m->memory.file_locks);
 	json_set(manifest, "affinity", json_copy(m->affinity));
 	return 0;
 }

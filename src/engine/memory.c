@@ -54,6 +54,8 @@ int memory_prepare(struct memory *m, const struct instance *in, const char *on_d
 	m->is_in_memory = bytes + bytes / 8 + RESERVE_BYTES < memory_available();
 	m->images = m->is_in_memory ? instance_memory_path(in) : xstrdup(on_disk);
 	m->work = instance_bundle_path(in, "work");
+	m->tcp_established = str_eq(config_get(in->row.config, "checkpoint.tcp"), "keep");
+	m->file_locks = config_get_bool(in->row.config, "checkpoint.file_locks");
 	if (m->is_in_memory) {
 		r = path_remove_all(m->images, err);
 		if (r == 0)
@@ -84,8 +86,8 @@ int memory_dump(struct memory *m, struct instance *in, const struct hook *hook, 
 		.work_dir = m->work,
 		.env = env,
 		.leave_running = leave_running,
-		.tcp_established = str_eq(config_get(in->row.config, "checkpoint.tcp"), "keep"),
-		.file_locks = config_get_bool(in->row.config, "checkpoint.file_locks"),
+		.tcp_established = m->tcp_established,
+		.file_locks = m->file_locks,
 		.timeout_us = in->engine->settings.dump_us,
 		.log_cap = in->engine->settings.log_cap,
 	};

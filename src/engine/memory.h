@@ -16,6 +16,7 @@ struct memory {
 	char *images;	   /* where the images will be */
 	char *work;	   /* dump.log, stats-dump */
 	bool is_in_memory; /* images lie on the memory file system and are still to be copied to the disk */
+	bool tcp_established, file_locks; /* kept; as the configuration says unless changed before the dump */
 };
 
 /*

@@ -19,7 +19,6 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "engine/check.h"
-#include "engine/config.h"
 #include "engine/container.h"
 #include "engine/host.h"
 #include "engine/memory.h"
@@ -78,8 +77,8 @@ static int prepare(struct stop *s, struct err *err)
 	s->facts.processes = report.processes;
 	s->facts.has_tty = s->stdio.has_tty;
 	s->facts.has_stdin = s->stdio.has_stdin;
-	s->facts.tcp_established = str_eq(config_get(s->in->row.config, "checkpoint.tcp"), "keep");
-	s->facts.file_locks = config_get_bool(s->in->row.config, "checkpoint.file_locks");
+	s->facts.tcp_established = s->memory.tcp_established;
+	s->facts.file_locks = s->memory.file_locks;
 	host_versions(s->in->engine, &s->facts.criu_version, &s->facts.crun_version);
 	return r;
 }
