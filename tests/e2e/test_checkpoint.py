@@ -705,6 +705,20 @@ def test_files_faithfully(daemon, app_image, what):
     compare(before, tree(c))
 
 
+def test_files_faithfully_through_an_archive(daemon, app_image, tmp_path):
+    """All changes at once, out by an archive and in again."""
+    c = daemon.create("c1", ["/bin/sleep", "1000"], image=app_image)
+    app = Path(f"/proc/{c.pid}/root/app")
+    for change in CHANGES.values():
+        change(app)
+    before = tree(c)
+    daemon.cli("checkpoint", "c1", "--export", tmp_path / "a")
+    assert (tmp_path / "a").stat().st_size < 20 << 20, "holes are written out"
+    daemon.cli("restore", "--import", tmp_path / "a", "--name", "c2")
+    daemon.uuids.add(daemon["c2"].uuid)
+    compare(before, tree(daemon["c2"]))
+
+
 def test_holes_cost_nothing(daemon, app_image):
     c = daemon.create("c1", ["/bin/sleep", "1000"], image=app_image)
     do_sparse(Path(f"/proc/{c.pid}/root/app"))
