@@ -193,6 +193,7 @@ static void recover_instance(struct instance *in)
 	if (undo_import(in))
 		return;
 	recover_swap(in);
+	swap_sweep(in);
 	saved_sweep(in);
 	saved_refresh(in);
 	r = container_adopt(in, &err);

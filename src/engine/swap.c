@@ -166,6 +166,17 @@ static int undo_one(const struct item *item, struct err *err)
 	return r;
 }
 
+void swap_sweep(const struct instance *in)
+{
+	static const char *const names[] = { "upper.new", "upper.old", "work.old", SAVED_STATE ".old" };
+
+	for (size_t i = 0; !swap_is_open(in) && i < ARRAY_SIZE(names); i++) {
+		autofree char *path = instance_path(in, names[i]);
+
+		(void)path_remove_all(path, NULL);
+	}
+}
+
 int swap_undo(struct instance *in, struct err *err)
 {
 	AUTO(items_done) struct items items = { 0 };

@@ -24,4 +24,6 @@ int swap_commit(struct instance *in, struct err *err);
 
 /* Puts the old back; fine when there is no swap. The instance must not run. */
 int swap_undo(struct instance *in, struct err *err);
+/* Removes what a crash has left beside an instance's files, before a swap or after one; nothing while one is open. */
+void swap_sweep(const struct instance *in);
 bool swap_is_open(const struct instance *in);
