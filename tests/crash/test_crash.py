@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from harness import ApiError, DaemonGone, fault_names, wait_until
+from checkpoints import VOLUMES, clone, go_back, leftovers, names as checkpoints_of, snapshot, take
+from harness import ApiError, DaemonGone, Pair, fault_names, wait_until
 
 FREEZE_BOUND = 2.0
 
@@ -23,10 +24,13 @@ BOOT = names("start.")
 CREATE = names("create.")
 DELETE = names("delete.")
 HOST = names("boot.", "shutdown.")
+CHECKPOINT = names("checkpoint.")
+ROLLBACK = names("rollback.")
+IMPORT = names("import.")
 
 
 def test_every_point_has_a_flow():
-    assert set(names("")) == {*STOP, *RESTORE, *BOOT, *CREATE, *DELETE, *HOST}
+    assert set(names("")) == {*STOP, *RESTORE, *BOOT, *CREATE, *DELETE, *HOST, *CHECKPOINT, *ROLLBACK, *IMPORT}
 
 
 @pytest.fixture
@@ -245,6 +249,233 @@ def test_killed_in_shutdown_and_boot(daemon, point):
     assert begin_and_die(daemon, "PUT", path, None), f"{point} was not passed"
     nothing_stays_frozen(daemon)
     recover(daemon, c, uuid, before)
+
+
+# ---- killed in a checkpoint, and on the way back ----------------------------------------------------------------------
+
+
+def nothing_half(daemon):
+    """Checkpoints are whole, and nothing lies beside them or beside what a swap puts aside."""
+    lib = daemon.root / "lib"
+    found = [str(p) for folder in (lib / "instances", lib / "volumes") if folder.exists()
+             for p in [*folder.glob("*.old"), *folder.glob("*.new"), *folder.glob("*/*.old"), *folder.glob("*/*.new"),
+                       *folder.glob("*/swap.json")]]
+    assert not leftovers(daemon) and not found, (leftovers(daemon), found)
+
+
+@pytest.mark.parametrize("paused", [False, True], ids=["running", "paused"])
+@pytest.mark.parametrize("point", CHECKPOINT)
+def test_killed_in_a_live_checkpoint(daemon, point, paused):
+    """The container goes on without anybody's help; the checkpoint is whole or not there."""
+    c = daemon.counter("c1", "--fill", 4)
+    take(c, "whole")
+    if paused:
+        c.pause()
+    before, uuid, pid = c.pair(), c.uuid, c.pid
+    daemon.fault(f"{point}=kill")
+    assert begin_and_die(daemon, "POST", f"{c.url}/checkpoints", {"name": "s"}), f"{point} was not passed"
+    nothing_stays_frozen(daemon, paused)
+    if paused:
+        time.sleep(0.5)  # nothing to wait for: it must stay as it is
+        assert daemon.cgroup_state(uuid)["frozen"], "the user's pause was lifted"
+    else:
+        goes_on_alone(pid, before)
+    daemon.fault("")
+    daemon.start()
+    wait_until(lambda: not c.info()["stasis"]["busy"], "recovery has ended")
+    assert c.pid == pid and c.status == ("Frozen" if paused else "Running") and c.is_frozen() is paused
+    if paused:
+        c.resume()
+    pair = c.counts(before.count)
+    assert pair.run == before.run
+    assert checkpoints_of(c) in (["whole"], ["whole", "s"])
+    one_of_each(daemon, c)
+    nothing_half(daemon)
+    take(c, "again")
+    for name in checkpoints_of(c):
+        copy = clone(daemon, f"c1/{name}", f"of-{name}")
+        assert copy.counts().run == before.run
+    goes_on_as_usual(daemon, c, pair)
+
+
+def goes_on_alone(pid, before):
+    """Without a daemon to ask."""
+    wait_until(lambda: Pair.read(pid).count > before.count + 50, "it counts while the daemon is dead", 10)
+    pair = Pair.read(pid)
+    assert pair.run == before.run and pair.disk <= pair.count and pair.errors == 0
+
+
+@pytest.mark.parametrize("point", CHECKPOINT)
+def test_killed_in_a_checkpoint_without_memory(daemon, point):
+    c = daemon.counter("c1")
+    before, pid = c.pair(), c.pid
+    daemon.fault(f"{point}=kill")
+    assert begin_and_die(daemon, "POST", f"{c.url}/checkpoints", {"stateless": True}), f"{point} was not passed"
+    nothing_stays_frozen(daemon)
+    goes_on_alone(pid, before)
+    daemon.fault("")
+    daemon.start()
+    assert c.pid == pid and c.counts(before.count).run == before.run
+    nothing_half(daemon)
+
+
+# What a way back passes: the stop of what runs, the swap, the start of what was.
+BACK = [*ROLLBACK, *STOP, *RESTORE]
+
+
+@pytest.mark.parametrize("point", BACK)
+def test_killed_on_the_way_back(daemon, point):
+    """As before, or as the snapshot says, with its memory; never the one's memory on the other's files."""
+    c = daemon.counter("c1", "--fill", 2)
+    then, uuid = c.pair(), c.uuid
+    snapshot(c, "s")
+    c.inside("/later").write_text("x")
+    now = wait_until(lambda: (lambda p: p if p.count > then.count + 2000 else None)(c.pair()), "it counts on")
+    daemon.fault(f"{point}=kill")
+    assert begin_and_die(daemon, "PUT", c.url, {"restore": "s"}), f"{point} was not passed"
+    nothing_stays_frozen(daemon)
+    seen = last_seen(daemon, uuid)
+    daemon.fault("")
+    daemon.start()
+    wait_until(lambda: not c.info()["stasis"]["busy"], "recovery has ended")
+    info = c.info()
+    if info["status"] == "Stopped":
+        assert info["stateful"] is True, f"stopped without a state: its memory is lost\n{daemon.tail()}"
+        c.start()
+    pair = c.counts()
+    assert pair.run == then.run and pair.boots == 1 and pair.errors == 0, pair
+    if c.inside("/later").exists():
+        assert pair.count >= now.count, f"files of now, memory of then: {pair} {seen}"
+    else:
+        assert pair.count < now.count, f"files of then, memory of now: {pair}"
+    assert checkpoints_of(c) == ["s"]
+    one_of_each(daemon, c)
+    nothing_half(daemon)
+    go_back(c, "s")
+    assert not c.inside("/later").exists()
+    goes_on_as_usual(daemon, c, c.counts())
+
+
+@pytest.fixture
+def archive(daemon, tmp_path):
+    """Of a counter whose file is in a volume; the volume is gone again."""
+    daemon.rest.post(VOLUMES, {"name": "v", "type": "custom"})
+    c = daemon.create("c1", ["/bin/counter", "--file", "/data/count"],
+                      devices={"v": {"type": "disk", "pool": "default", "source": "v", "path": "/data"}})
+    wait_until(lambda: c.inside("/data/count").exists() and Pair.read_memory(c.pid)["count"] > 10, "it counts")
+    run = Pair.read_memory(c.pid)["run"]
+    daemon.cli("checkpoint", "c1", "--export", tmp_path / "archive")
+    c.delete(force=True)
+    daemon.rest.delete(f"{VOLUMES}/v")
+    yield tmp_path / "archive", run
+    assert daemon.delete_instances() == []
+    for url in daemon.rest.get(VOLUMES):
+        daemon.rest.delete(url)
+
+
+def imported(daemon, archive, run):
+    daemon.cli("restore", "--import", archive, "--name", "c2")
+    pair = wait_until(lambda: Pair.read(daemon["c2"].pid, "/data/count"), "it counts")
+    daemon.uuids.add(daemon["c2"].uuid)
+    assert pair.run == run and pair.errors == 0 and pair.boots == 1
+
+
+def nothing_of_an_import(daemon):
+    lib = daemon.root / "lib"
+    found = [str(p) for name in ("instances", "volumes", "checkpoints") for p in (lib / name).glob("*")]
+    assert daemon.instances() == [] and daemon.rest.get(VOLUMES) == [] and not found, found
+
+
+@pytest.mark.parametrize("point", [*IMPORT, *CREATE, *RESTORE])
+def test_killed_in_an_import(daemon, archive, point):
+    """A whole instance, or none and no volume, and the import can be repeated."""
+    path, run = archive
+    daemon.fault(f"{point}=kill")
+    assert daemon.cli("restore", "--import", path, "--name", "c2", check=False).returncode != 0
+    daemon.wait_dead(20)
+    nothing_stays_frozen(daemon)
+    daemon.fault("")
+    daemon.start()
+    if daemon.instances():  # only the end of the import was missing
+        wait_until(lambda: not daemon["c2"].info()["stasis"]["busy"], "recovery has ended")
+        daemon.uuids.add(daemon["c2"].uuid)
+        if daemon["c2"].status == "Stopped":
+            assert daemon["c2"].info()["stateful"] is True
+            daemon["c2"].start()
+        assert Pair.read(daemon["c2"].pid, "/data/count").run == run
+        one_of_each(daemon, daemon["c2"])
+        return
+    nothing_of_an_import(daemon)
+    imported(daemon, path, run)
+
+
+@pytest.mark.parametrize("point", [*IMPORT, *CREATE, *RESTORE])
+def test_failure_in_an_import(daemon, archive, point):
+    path, run = archive
+    daemon.fault(f"{point}=fail")
+    answer = daemon.cli("restore", "--import", path, "--name", "c2", check=False)
+    daemon.fault("")
+    if answer.returncode == 0:  # it was past the point of no return
+        daemon.uuids.add(daemon["c2"].uuid)
+        assert Pair.read(daemon["c2"].pid, "/data/count").run == run
+        return
+    assert "fault injected" in answer.stderr, answer.stderr
+    nothing_of_an_import(daemon)
+    imported(daemon, path, run)
+
+
+@pytest.mark.parametrize("what", ["fail", "enospc"])
+@pytest.mark.parametrize("point", CHECKPOINT)
+def test_failure_in_a_checkpoint(daemon, point, what):
+    """Said; the container goes on, nothing is left."""
+    c = daemon.counter("c1", "--fill", 4)
+    before, pid = c.pair(), c.pid
+    daemon.fault(f"{point}={what}")
+    with pytest.raises(ApiError, match="fault injected|no space"):
+        take(c, "s")
+    daemon.fault("")
+    assert not c.is_frozen() and c.pid == pid and c.counts(before.count).run == before.run
+    assert checkpoints_of(c) == []
+    nothing_half(daemon)
+    take(c, "s")
+    one_of_each(daemon, c)
+
+
+@pytest.mark.parametrize("status", ["running", "paused", "stopped", "saved"])
+@pytest.mark.parametrize("point", [*RESTORE, "stop.dumped", "stop.copied"])
+def test_failure_on_the_way_back(daemon, point, status):
+    """The instance is as it was before, running included; or it is what the snapshot says."""
+    c = daemon.counter("c1", "--fill", 2)
+    then = c.pair()
+    snapshot(c, "s")
+    c.inside("/later").write_text("x")
+    now = wait_until(lambda: (lambda p: p if p.count > then.count + 2000 else None)(c.pair()), "it counts on")
+    {"running": lambda: None, "paused": c.pause, "stopped": c.stop, "saved": c.stop_stateful}[status]()
+    before = c.info()
+    daemon.fault(f"{point}=fail:1")  # not on the way out of it
+    try:
+        go_back(c, "s")
+        failed = False
+    except ApiError as e:
+        failed = True
+        assert "fault injected" in e.text, e
+    daemon.fault("")
+    info = c.info()
+    if failed:
+        assert (info["status"], info["stateful"]) == (before["status"], before["stateful"]), daemon.tail()
+    if c.status == "Frozen":
+        c.resume()
+    was_off = status == "stopped" and failed
+    if c.status == "Stopped":
+        c.start()
+    pair = c.counts()
+    assert c.inside("/later").exists() is failed
+    if was_off:
+        assert pair.boots == 2
+    else:
+        assert pair.run == then.run and (pair.count >= now.count) is failed, pair
+    one_of_each(daemon, c)
+    nothing_half(daemon)
 
 
 # ---- failed ----------------------------------------------------------------------------------------------------------
