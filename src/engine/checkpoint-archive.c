@@ -154,8 +154,7 @@ static bool has_registry(const char *reference)
 	return reference[n] && (strpbrk(first, ".:") || str_eq(first, "localhost"));
 }
 
-/* A reference that Podman can resolve: lower case, with a registry and a tag. */
-static char *image_reference(const struct image_info *image)
+char *checkpoint_image_reference(const struct image_info *image)
 {
 	const char *alias = image->aliases ? image->aliases[0] : NULL;
 	autofree char *made_up = xasprintf("stasis-%.12s", image->fingerprint);
@@ -190,7 +189,7 @@ static void set_times(const struct exporting *x, struct json *o)
 static void make_config(struct exporting *x, struct json *named)
 {
 	struct json *o = json_new_object();
-	autofree char *reference = image_reference(x->image);
+	autofree char *reference = checkpoint_image_reference(x->image);
 	char id[DIGEST_HEX_SIZE];
 
 	digest_of(x->c->instance_uuid, strlen(x->c->instance_uuid), id);

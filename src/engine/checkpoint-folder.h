@@ -22,3 +22,7 @@ int checkpoint_make_state(struct instance *in, const char *folder, const struct 
 void checkpoint_sweep(struct engine *e);
 /* With its instance. */
 int checkpoint_delete_all(struct engine *e, const char *instance_uuid, struct err *err);
+
+/* How Podman calls the image: lower case, with a registry and a tag. A new string. */
+struct image_info;
+char *checkpoint_image_reference(const struct image_info *image);

@@ -117,3 +117,19 @@ int checkpoint_import(struct engine *e, int fd, const struct import_options *o, 
 /* A new instance from a checkpoint of an existing one, as if exported and imported. */
 int checkpoint_clone(struct engine *e, const char *instance, const char *which, const struct import_options *o,
 		     struct operation *op, struct instance **ret, struct err *err);
+
+struct image_push_options {
+	const char *reference; /* docker://HOST/NAME:TAG, oci:/FOLDER:TAG, oci-archive:/FILE, containers-storage:NAME */
+	bool is_insecure;      /* plain HTTP or an unknown certificate will do */
+	struct export_options archive; /* Podman takes gzip only */
+};
+/*
+ * checkpoint_push() - a checkpoint as an OCI image, whose only layer is the archive
+ *
+ * All or nothing: nothing is seen at the reference before it is whole. What is there of a file or tag is replaced.
+ */
+int checkpoint_push(struct engine *e, const char *instance, const char *which, const struct image_push_options *o,
+		    struct operation *op, struct err *err);
+/* The way back: as checkpoint_import(). -EINVAL says that the image is not a checkpoint. */
+int checkpoint_pull(struct engine *e, const char *reference, bool is_insecure, const struct import_options *o,
+		    struct operation *op, struct instance **ret, struct err *err);

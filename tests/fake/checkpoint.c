@@ -339,3 +339,33 @@ int checkpoint_clone(struct engine *e, const char *instance, const char *which, 
 
 	return r < 0 ? r : make_instance(e, instance, o, ret, err);
 }
+
+/* ---- images ------------------------------------------------------------------------------------------------------ */
+
+int checkpoint_push(struct engine *e, const char *instance, const char *which, const struct image_push_options *o,
+		    struct operation *op, struct err *err)
+{
+	char text[128];
+
+	if (*fake_instance_config(fake_of(e), instance, "user.fake.fail", text, sizeof(text)))
+		return err_set(err, -ENOSPC, "%s", text);
+	if (!strchr(o->reference, ':'))
+		return err_set(err, -EINVAL, "'%s' is no place for an image", o->reference);
+	operation_progress(op, "export_progress", "Copying image");
+	operation_set(op, "reference", json_new_str(o->reference));
+	operation_set(op, "compression", json_new_int(o->archive.compression));
+	operation_set(op, "insecure", json_new_bool(o->is_insecure));
+	return 0;
+}
+
+/* "oci:/folder:NAME" holds an instance of that name; "…:plain" is no checkpoint. */
+int checkpoint_pull(struct engine *e, const char *reference, bool is_insecure, const struct import_options *o,
+		    struct operation *op, struct instance **ret, struct err *err)
+{
+	const char *colon = strrchr(reference, ':');
+
+	if (!colon || str_eq(colon, ":plain"))
+		return err_set(err, -EINVAL, "%s: it is not a checkpoint", reference);
+	operation_set(op, "insecure", json_new_bool(is_insecure));
+	return make_instance(e, colon + 1, o, ret, err);
+}
