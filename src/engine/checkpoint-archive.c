@@ -57,18 +57,14 @@ AUTO_DEFINE_IN(struct exporting, exporting_done)
 
 /* ---- spec.dump --------------------------------------------------------------------------------------------------- */
 
-/* The path at which the checkpoint has this volume, or NULL. */
-static const char *volume_path_inside(const struct exporting *x, const char *volume)
+/* The volume that is mounted, or NULL: the spec is our own, and names the folder where we have it. */
+static const char *volume_of(const struct exporting *x, const struct json *mount)
 {
-	return json_get_str(json_get(json_get(x->c->manifest, "volumes"), volume), "path");
-}
+	autofree char *prefix = path_join(engine_settings(x->e)->state_dir, "volumes/");
+	const char *source = json_get_str(mount, "source");
+	const char *name = source ? str_after(source, prefix) : NULL;
 
-static const char *volume_at(const struct exporting *x, const char *destination)
-{
-	for (size_t i = 0; x->c->volumes && x->c->volumes[i]; i++)
-		if (str_eq(volume_path_inside(x, x->c->volumes[i]), destination))
-			return x->c->volumes[i];
-	return NULL;
+	return name && path_is_name(name) ? name : NULL;
 }
 
 static bool has_option(const struct json *options, const char *name)
@@ -107,7 +103,7 @@ static struct json *edit_mounts(const struct exporting *x, const struct json *mo
 
 	for (size_t i = 0; i < json_len(mounts); i++) {
 		const struct json *m = json_item(mounts, i);
-		const char *volume = volume_at(x, json_get_str(m, "destination"));
+		const char *volume = volume_of(x, m);
 
 		json_add(edited, volume ? volume_mount_for_podman(volume, m) : json_copy(m));
 		if (volume)

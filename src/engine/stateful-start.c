@@ -27,6 +27,7 @@
 #include "engine/stateful.h"
 #include "engine/watch.h"
 #include "runtime/affinity.h"
+#include "runtime/confined.h"
 #include "runtime/conmon.h"
 #include "runtime/freezer.h"
 #include "runtime/timerfd.h"
@@ -88,6 +89,29 @@ static int name_it(struct start *s, struct err *err)
 	return r < 0 ? r : utsns_set_hostname(pids[0], s->in->row.name, err);
 }
 
+/* What an archive brought is held against our own rules now that the kernel can tell what it is. */
+static int check_stranger(struct start *s, struct err *err)
+{
+	autofree char *path = instance_bundle_path(s->in, "config.json");
+	AUTO(json_free) struct json *spec = NULL;
+	AUTO(strv_free) char **binds = NULL;
+	const struct json *mounts;
+	int r = json_parse_file(path, 16 << 20, &spec, err);
+
+	mounts = json_get(spec, "mounts");
+	for (size_t i = 0; r == 0 && i < json_len(mounts); i++)
+		if (str_eq(json_get_str(json_item(mounts, i), "type"), "bind"))
+			strv_add(&binds, json_get_str(json_item(mounts, i), "destination"));
+	if (r == 0)
+		r = confined_check(&s->in->cg, binds, err);
+	if (r == 0)
+		return 0;
+	/* CRIU is waiting for nothing now, and would be for a while */
+	(void)cgroup_kill(&s->in->cg, CGROUP_PAYLOAD, 0, NULL);
+	(void)cgroup_kill(&s->in->cg, CGROUP_MONITOR, 0, NULL);
+	return err_wrap(err, r, "what the archive holds is not what an instance may be");
+}
+
 /* Every task stands before its first instruction. */
 static int on_restored(const char *action, struct hook *hook, void *ctx, struct err *err)
 {
@@ -108,6 +132,8 @@ static int on_restored(const char *action, struct hook *hook, void *ctx, struct 
 		r = affinity_apply(&s->in->cg, json_get(s->saved.manifest, "affinity"), err);
 	if (r == 0)
 		r = timerfd_revive(&s->in->cg, err);
+	if (r == 0 && json_get_bool(s->saved.manifest, "imported", false))
+		r = check_stranger(s, err);
 	if (r == 0 && json_get(s->saved.manifest, "from_checkpoint"))
 		r = name_it(s, err);
 	if (r == 0 && s->saved.was_paused)
