@@ -52,3 +52,5 @@ int copy_start(struct request *rq, const struct copy *c, struct reply *ret, stru
 
 /* POST of an instance whose body is an archive. */
 int import_start(struct request *rq, struct reply *ret, struct err *err);
+/* POST of an instance with {"source": {"type": "checkpoint-image", …}}. */
+int import_image_start(struct request *rq, struct reply *ret, struct err *err);

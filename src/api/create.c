@@ -156,9 +156,9 @@ static void free_claim(void *arg)
 }
 
 /* {"source": {"type": "copy", "source": "web/snap0"}} */
-static bool is_copy(const struct json *body)
+static bool is_from(const struct json *body, const char *type)
 {
-	return str_eq(json_get_str(json_get(body, "source"), "type"), "copy");
+	return str_eq(json_get_str(json_get(body, "source"), "type"), type);
 }
 
 /* Devices, profiles and image are those of what is copied: what LXD's clients send along is an echo of them. */
@@ -195,8 +195,10 @@ int post_instances(struct request *rq, struct reply *ret, struct err *err)
 
 	if (!rq->json)
 		return import_start(rq, ret, err);
-	if (is_copy(rq->json))
+	if (is_from(rq->json, "copy"))
 		return post_copy(rq, ret, err);
+	if (is_from(rq->json, "checkpoint-image"))
+		return import_image_start(rq, ret, err);
 	r = decode(rq->json, &in, err);
 	if (r >= 0 && (in.stateless || in.ignore_volumes))
 		return err_set(err, -EINVAL, "stateless and ignore_volumes are for copies");

@@ -14,6 +14,7 @@ route_handler get_state, put_state;
 /* snapshots.c, checkpoints.c, export.c */
 route_handler get_snapshots, post_snapshots, get_snapshot, put_snapshot, post_snapshot, delete_snapshot;
 route_handler get_all_checkpoints, get_checkpoints, post_checkpoints, get_checkpoint, delete_checkpoint, get_export;
+route_handler post_checkpoint_image;
 /* bulk.c */
 route_handler put_instances;
 /* exec.c, console.c */

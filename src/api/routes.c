@@ -40,6 +40,7 @@ const struct route routes[] = {
 	{ "/1.0/instances/{name}/checkpoints/{checkpoint}", "DELETE", BODY_NONE, delete_checkpoint },
 	{ "/1.0/instances/{name}/checkpoints/{checkpoint}", "GET", BODY_NONE, get_checkpoint },
 	{ "/1.0/instances/{name}/checkpoints/{checkpoint}/export", "GET", BODY_NONE, get_export },
+	{ "/1.0/instances/{name}/checkpoints/{checkpoint}/image", "POST", BODY_JSON, post_checkpoint_image },
 	{ "/1.0/instances/{name}/console", "GET", BODY_NONE, get_console },
 	{ "/1.0/instances/{name}/console", "POST", BODY_JSON, post_console },
 	{ "/1.0/instances/{name}/exec", "POST", BODY_JSON, post_exec },
