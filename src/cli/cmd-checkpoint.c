@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cmd-checkpoint.c - checkpoints, and above all: one into a file
+ * cmd-checkpoint.c - checkpoints, and above all: one into a file or image
  *
  * `checkpoint NAME --export FILE` is several requests: the checkpoint is made, read as an archive and deleted again.
- * The file is opened first, so that nothing stands still for an archive that cannot be written.
+ * The file is opened first, so that nothing stands still for an archive that cannot be written. An image (--image) is
+ * written by the daemon.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -20,6 +21,7 @@
 #include "cli/checkpoint.h"
 #include "cli/client.h"
 #include "cli/cmd.h"
+#include "cli/image.h"
 #include "cli/instance.h"
 #include "cli/jobs.h"
 #include "cli/outfile.h"
@@ -34,6 +36,7 @@ enum {
 struct taking {
 	const struct args *args;
 	const char *file; /* NULL: none, "-": standard output */
+	char *image;	  /* NULL: none */
 	struct outfile out;
 	char *name;	    /* of the checkpoint */
 	struct json *root;  /* the operation's answer */
@@ -53,7 +56,7 @@ static bool is_file(const struct taking *t)
 
 static bool is_kept(const struct taking *t)
 {
-	return !t->file || args_has(t->args, "keep") || args_has(t->args, "name");
+	return (!t->file && !t->image) || args_has(t->args, "keep") || args_has(t->args, "name");
 }
 
 /* ---- before anything stands still -------------------------------------------------------------------------------- */
@@ -182,6 +185,22 @@ static int export(struct job *job, struct taking *t, struct err *err)
 	return r;
 }
 
+/* ---- the image --------------------------------------------------------------------------------------------------- */
+
+static int write_image(struct job *job, const struct taking *t, struct err *err)
+{
+	autofree char *path = client_path("instances", job_name(job), "checkpoints", t->name, "image", NULL);
+	AUTO(json_free) struct json *body = json_new_object();
+
+	json_set_str(body, "reference", t->image);
+	json_set_bool(body, "insecure", args_has(t->args, "insecure"));
+	json_set_bool(body, "ignore_rootfs", args_has(t->args, "ignore-rootfs"));
+	json_set_bool(body, "ignore_volumes", args_has(t->args, "ignore-volumes"));
+	if (args_has(t->args, "compress"))
+		json_set_str(body, "compression", args_get(t->args, "compress"));
+	return job_operation(job, "POST", path, body, NULL, err);
+}
+
 static void drop(struct job *job, const struct taking *t)
 {
 	autofree char *path = client_path("instances", job_name(job), "checkpoints", t->name, NULL);
@@ -204,7 +223,10 @@ static void tell(struct job *job, const struct taking *t)
 	job_detail(job, "checkpoint", is_kept(t) ? t->name : NULL);
 	if (t->stats || str_eq(t->file, "-"))
 		return;
-	if (!t->file)
+	if (!t->file && t->image)
+		job_say(job, "%s: written to %s (%s). 'stasis restore --import %s' makes an instance of it.%s",
+			job_name(job), t->image, words, t->image, stopped);
+	else if (!t->file)
 		job_say(job, "%s: checkpoint '%s' taken (%s). 'stasis snapshot restore %s %s' goes back to it.%s",
 			job_name(job), t->name, words, job_name(job), t->name, stopped);
 	else
@@ -228,6 +250,8 @@ static int checkpoint_one(struct job *job, void *arg, struct err *err)
 		return r;
 	if (t->file)
 		r = export(job, t, err);
+	if (r == 0 && t->image)
+		r = write_image(job, t, err);
 	if (!is_kept(t))
 		drop(job, t);
 	if (r < 0)
@@ -247,8 +271,10 @@ static int check_words(const struct args *args, struct err *err)
 		return r;
 	if (args_has(args, "stop") && args_has(args, "leave-running"))
 		return err_set(err, CLI_EUSAGE, "--stop and --leave-running contradict each other");
-	if (compress && !args_has(args, "export"))
-		return err_set(err, CLI_EUSAGE, "--compress is for --export");
+	if (compress && !args_has(args, "export") && !args_has(args, "image"))
+		return err_set(err, CLI_EUSAGE, "--compress is for --export and --image");
+	if (args_has(args, "insecure") && !args_has(args, "image"))
+		return err_set(err, CLI_EUSAGE, "--insecure is for --image");
 	if (compress && !str_eq(compress, "zstd") && !str_eq(compress, "gzip") && !str_eq(compress, "none"))
 		return err_set(err, CLI_EUSAGE, "--compress must be zstd, gzip or none, not '%s'", compress);
 	if (str_eq(args_get(args, "export"), "-") && isatty(STDOUT_FILENO))
@@ -258,12 +284,27 @@ static int check_words(const struct args *args, struct err *err)
 	return 0;
 }
 
+static int find_image(const struct args *args, char **ret, struct err *err)
+{
+	const char *image = args_get(args, "image");
+
+	if (!image)
+		return 0;
+	if (!image_is_reference(image))
+		return err_set(err, CLI_EUSAGE,
+			       "'%s' does not say where to: docker://HOST/NAME:TAG, oci:FOLDER:TAG or oci-archive:FILE",
+			       image);
+	return image_absolute(image, ret, err);
+}
+
 static int run_create(struct cli *cli, const struct args *args, struct err *err)
 {
 	AUTO(strv_free) char **names = strv_new(args->operands[0], NULL);
 	struct taking t = { .args = args, .file = args_get(args, "export"), .out = OUTFILE_NONE };
 	int r = check_words(args, err);
 
+	if (r == 0)
+		r = find_image(args, &t.image, err);
 	if (r < 0)
 		return r;
 	if (str_eq(t.file, "-"))
@@ -275,21 +316,26 @@ static int run_create(struct cli *cli, const struct args *args, struct err *err)
 	json_free(t.stats);
 	json_free(t.root);
 	free(t.name);
+	free(t.image);
 	return r;
 }
 
 static const struct option_row create_options[] = {
 	{ "export", 'e', "FILE", "write it to this file as an archive; '-' is standard output", COMPLETE_FILE },
+	{ "image", 0, "REFERENCE",
+	  "write it as an OCI image: docker://HOST/NAME:TAG, oci:FOLDER:TAG, oci-archive:FILE" },
+	{ "insecure", 0, NULL, "to a registry by plain HTTP or with an unknown certificate" },
 	{ "leave-running", 'R', NULL, "the instance runs on (that is what it does anyway)" },
 	{ "stop", 0, NULL, "stop it with its state first; nothing runs in between" },
-	{ "compress", 'c', "zstd|gzip|none", "how the archive is packed", COMPLETE_WORDS },
+	{ "compress", 'c', "zstd|gzip|none", "how the archive is packed (else zstd, in an image gzip)",
+	  COMPLETE_WORDS },
 	{ "ignore-rootfs", 0, NULL, "without the files that differ from the image" },
 	{ "ignore-volumes", 0, NULL, "without the content of volumes" },
 	{ "tcp-established", 0, NULL, "with open TCP connections, whatever its configuration says" },
 	{ "file-locks", 0, NULL, "with file locks, whatever its configuration says" },
 	{ "max-pause", 0, "TIME", "give up when it would stand still for longer: 500ms, 2s" },
 	{ "name", 'n', "CHECKPOINT", "call it so, and keep it" },
-	{ "keep", 'k', NULL, "keep the checkpoint that was made for an export" },
+	{ "keep", 'k', NULL, "keep the checkpoint that was made for an archive or image" },
 	{ "print-stats", 0, NULL, "print what it took as JSON, in microseconds" },
 	{ NULL },
 };
@@ -301,7 +347,9 @@ static const struct command cmd_create_checkpoint = {
 	.help = "Memory, files and volumes are those of one instant, and the instance runs on. With --export it "
 		"becomes\n"
 		"an archive as Podman's, which appears under its name when it is whole; a file that was there before\n"
-		"stays until then. The checkpoint itself is deleted afterwards, unless --keep or --name say otherwise.",
+		"stays until then. With --image it becomes an OCI image, which Podman restores, too. The checkpoint "
+		"itself\n"
+		"is deleted afterwards, unless --keep or --name say otherwise.",
 	.options = create_options,
 	.min = 1,
 	.max = 1,

@@ -12,6 +12,7 @@
 #include "cli/checkpoint.h"
 #include "cli/client.h"
 #include "cli/cmd.h"
+#include "cli/image.h"
 #include "cli/instance.h"
 #include "cli/jobs.h"
 #include "cli/output.h"
@@ -20,6 +21,7 @@
 struct restoring {
 	const struct args *args;
 	int fd;		    /* the archive */
+	char *reference;    /* of an image, in its place */
 	struct json *stats; /* to be printed */
 };
 
@@ -36,6 +38,39 @@ static char **headers_of(const struct args *args)
 	if (args_has(args, "ignore-volumes"))
 		strv_add(&headers, "X-Stasis-ignore-volumes: true");
 	return headers;
+}
+
+static struct json *body_of(const struct restoring *t)
+{
+	struct json *body = json_new_object(), *source = json_new_object();
+
+	json_set_str(source, "type", "checkpoint-image");
+	json_set_str(source, "reference", t->reference);
+	json_set_bool(source, "insecure", args_has(t->args, "insecure"));
+	json_set_bool(source, "ignore_rootfs", args_has(t->args, "ignore-rootfs"));
+	json_set_bool(source, "ignore_volumes", args_has(t->args, "ignore-volumes"));
+	json_set(body, "source", source);
+	if (args_has(t->args, "name"))
+		json_set_str(body, "name", args_get(t->args, "name"));
+	if (args_has(t->args, "image"))
+		json_set_str(body, "image", args_get(t->args, "image"));
+	return body;
+}
+
+static int fetch(struct job *job, const struct restoring *t, struct json **ret_root, struct err *err)
+{
+	AUTO(json_free) struct json *body = body_of(t);
+
+	return job_operation(job, "POST", "/1.0/instances", body, ret_root, err);
+}
+
+static int upload(struct job *job, const struct restoring *t, struct json **ret_root, struct err *err)
+{
+	AUTO(strv_free) char **headers = headers_of(t->args);
+	AUTO(json_free) struct json *answer = NULL;
+	int r = job_upload(job, "/1.0/instances", t->fd, headers, &answer, err);
+
+	return r < 0 ? r : job_wait(job, answer, ret_root, err);
 }
 
 static void tell(struct job *job, const struct json *instance, const char *took)
@@ -57,16 +92,13 @@ static void tell(struct job *job, const struct json *instance, const char *took)
 static int restore_one(struct job *job, void *arg, struct err *err)
 {
 	struct restoring *t = arg;
-	AUTO(strv_free) char **headers = headers_of(t->args);
-	AUTO(json_free) struct json *answer = NULL, *root = NULL, *instance_root = NULL;
+	AUTO(json_free) struct json *root = NULL, *instance_root = NULL;
 	const struct json *instance = NULL, *done;
 	uint64_t began = clock_mono_us();
 	autofree char *took = NULL;
 	int r;
 
-	r = job_upload(job, "/1.0/instances", t->fd, headers, &answer, err);
-	if (r == 0)
-		r = job_wait(job, answer, &root, err);
+	r = t->reference ? fetch(job, t, &root, err) : upload(job, t, &root, err);
 	if (r < 0)
 		return r;
 	took = text_seconds(clock_mono_us() - began);
@@ -84,22 +116,32 @@ static int restore_one(struct job *job, void *arg, struct err *err)
 	return r;
 }
 
-static int open_archive(const char *path, int *ret_fd, struct err *err)
+static bool is_folder(const char *path)
 {
 	struct stat st;
 
-	if (str_eq(path, "-")) {
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* What has a transport is an image, and so is a folder, which must be an OCI layout. Anything else is an archive. */
+static int find_source(const char *import, struct restoring *t, struct err *err)
+{
+	autofree char *layout = xasprintf("oci:%s", import);
+
+	if (is_folder(import))
+		return image_absolute(layout, &t->reference, err);
+	if (image_is_reference(import))
+		return image_absolute(import, &t->reference, err);
+	if (args_has(t->args, "insecure"))
+		return err_set(err, CLI_EUSAGE, "--insecure is for images from a registry");
+	if (str_eq(import, "-")) {
 		if (isatty(STDIN_FILENO))
 			return err_set(err, CLI_EUSAGE, "standard input is a terminal; an archive is expected there");
-		*ret_fd = STDIN_FILENO;
+		t->fd = STDIN_FILENO;
 		return 0;
 	}
-	*ret_fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (*ret_fd < 0)
-		return err_sys(err, "'%s'", path);
-	if (fstat(*ret_fd, &st) == 0 && S_ISDIR(st.st_mode))
-		return err_set(err, -EISDIR, "'%s' is a folder; an archive is expected", path);
-	return 0;
+	t->fd = open(import, O_RDONLY | O_CLOEXEC);
+	return t->fd < 0 ? err_sys(err, "'%s'", import) : 0;
 }
 
 static int check_words(const struct args *args, struct err *err)
@@ -107,8 +149,9 @@ static int check_words(const struct args *args, struct err *err)
 	const char *name = args_get(args, "name"), *image = args_get(args, "image");
 
 	if (!args_has(args, "import"))
-		return err_set(err, CLI_EUSAGE,
-			       "restore from what? --import FILE, or 'stasis snapshot restore NAME SNAPSHOT'");
+		return err_set(
+			err, CLI_EUSAGE,
+			"restore from what? --import FILE or REFERENCE, or 'stasis snapshot restore NAME SNAPSHOT'");
 	if (args_has(args, "publish"))
 		return err_set(
 			err, CLI_EUSAGE,
@@ -125,7 +168,7 @@ static int run(struct cli *cli, const struct args *args, struct err *err)
 	int r = check_words(args, err);
 
 	if (r == 0)
-		r = open_archive(args_get(args, "import"), &t.fd, err);
+		r = find_source(args_get(args, "import"), &t, err);
 	if (r == 0) {
 		names = strv_new(args_has(args, "name") ? args_get(args, "name") : args_get(args, "import"), NULL);
 		r = jobs_run(cli, names, restore_one, &t, err);
@@ -135,11 +178,14 @@ static int run(struct cli *cli, const struct args *args, struct err *err)
 	if (t.fd > STDIN_FILENO)
 		(void)close(t.fd);
 	json_free(t.stats);
+	free(t.reference);
 	return r;
 }
 
 static const struct option_row options[] = {
-	{ "import", 'i', "FILE", "the archive; '-' is standard input", COMPLETE_FILE },
+	{ "import", 'i', "FILE|REFERENCE",
+	  "the archive ('-' is standard input), or an image: docker://…, oci:…, oci-archive:…", COMPLETE_FILE },
+	{ "insecure", 0, NULL, "from a registry by plain HTTP or with an unknown certificate" },
 	{ "name", 'n', "NAME", "what the instance is called (else as the archive says)" },
 	{ "image", 0, "IMAGE", "that it was made from, where the archive does not tell", COMPLETE_IMAGE },
 	{ "ignore-rootfs", 0, NULL, "with the image's files only, not those of the archive" },
@@ -155,13 +201,13 @@ static const struct option_row options[] = {
 
 const struct command cmd_restore = {
 	.name = "restore",
-	.operands = "--import FILE",
-	.summary = "make an instance from an archive and continue it",
-	.help = "The archive is one of 'stasis checkpoint --export' or of Podman. All or nothing: if it fails there "
-		"is\n"
-		"no new instance, and it can be tried again. Restored a second time under another --name it is a "
-		"clone\n"
-		"with files of its own.",
+	.operands = "--import FILE|REFERENCE",
+	.summary = "make an instance from an archive or checkpoint image and continue it",
+	.help = "The archive is one of 'stasis checkpoint --export' or of Podman, the image one of --image, or of "
+		"Podman.\n"
+		"All or nothing: if it fails there is no new instance, and it can be tried again. Restored a second "
+		"time\n"
+		"under another --name it is a clone with files of its own.",
 	.group = GROUP_LIFE,
 	.options = options,
 	.run = run,

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/image.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/json.h"
 #include "base/mem.h"
@@ -34,12 +36,33 @@ struct json *image_aliases(const char *alias)
 bool image_is_reference(const char *image)
 {
 	/* What skopeo calls transports. "debian:12" is an alias, whatever it looks like. */
-	static const char *const transports[] = { "docker:", "oci:", "oci-archive:", "docker-archive:", "dir:" };
+	static const char *const transports[] = { "docker:",	     "oci:", "oci-archive:",
+						  "docker-archive:", "dir:", "containers-storage:" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(transports); i++)
 		if (str_after(image, transports[i]))
 			return true;
 	return false;
+}
+
+int image_absolute(const char *reference, char **ret, struct err *err)
+{
+	static const char *const transports[] = { "oci:", "oci-archive:", "docker-archive:", "dir:" };
+	autofree char *cwd = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(transports); i++) {
+		const char *path = str_after(reference, transports[i]);
+
+		if (!path || *path == '/')
+			continue;
+		cwd = getcwd(NULL, 0);
+		if (!cwd)
+			return err_sys(err, "the current folder");
+		*ret = xasprintf("%s%s/%s", transports[i], cwd, path);
+		return 0;
+	}
+	*ret = xstrdup(reference);
+	return 0;
 }
 
 int image_find_reference(struct client *c, const char *reference, char **ret_fingerprint, struct err *err)

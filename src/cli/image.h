@@ -20,6 +20,10 @@ char *image_alias_of(const char *reference);
 /* Whether it names a place to fetch from ("docker://debian:12") and not an alias ("debian:12"). */
 bool image_is_reference(const char *image);
 
+/* The reference as the daemon needs it, which does not know our working directory: paths in it are absolute. A new
+ * string. */
+int image_absolute(const char *reference, char **ret, struct err *err);
+
 /* 1 and the fingerprint (a new string) when an image that was fetched from @reference is here, else 0. */
 int image_find_reference(struct client *c, const char *reference, char **ret_fingerprint, struct err *err);
 
