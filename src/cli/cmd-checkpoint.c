@@ -284,17 +284,21 @@ static int check_words(const struct args *args, struct err *err)
 	return 0;
 }
 
+/* Known before anything stands still: where the daemon writes images to. */
 static int find_image(const struct args *args, char **ret, struct err *err)
 {
+	static const char *const places[] = { "docker://", "oci:", "oci-archive:", "containers-storage:" };
 	const char *image = args_get(args, "image");
 
+	for (size_t i = 0; image && i < ARRAY_SIZE(places); i++)
+		if (str_after(image, places[i]))
+			return image_absolute(image, ret, err);
 	if (!image)
 		return 0;
-	if (!image_is_reference(image))
-		return err_set(err, CLI_EUSAGE,
-			       "'%s' does not say where to: docker://HOST/NAME:TAG, oci:FOLDER:TAG or oci-archive:FILE",
-			       image);
-	return image_absolute(image, ret, err);
+	return err_set(err, CLI_EUSAGE,
+		       "'%s' is no place for an image: docker://HOST/NAME:TAG, oci:FOLDER:TAG, oci-archive:FILE or "
+		       "containers-storage:NAME",
+		       image);
 }
 
 static int run_create(struct cli *cli, const struct args *args, struct err *err)

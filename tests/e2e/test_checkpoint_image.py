@@ -186,7 +186,7 @@ def test_command_line(daemon, registry, tmp_path, monkeypatch):  # noqa: F811
     assert daemon.cli("checkpoint", "c1", "--image", "web:1", check=False).returncode == 2
     assert daemon.cli("checkpoint", "c1", "--insecure", check=False).returncode == 2
     failed = daemon.cli("checkpoint", "c1", "--image", "docker-archive:x.tar", check=False)
-    assert failed.returncode == 1 and "oci-archive" in failed.stderr
+    assert failed.returncode == 2 and "oci-archive" in failed.stderr
     failed = daemon.cli("restore", "--import", ".", check=False)
     assert failed.returncode == 1 and "index.json" in failed.stderr
     assert names(c) == ["kept"]
