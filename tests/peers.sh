@@ -69,7 +69,7 @@ build() { # build ROOT
 
 make_root() {
 	local root
-	root=$CACHE/peers-$SUITE-$(sha256sum <"$0" | cut -c 1-12)
+	root=$CACHE/peers-$SUITE-$({ declare -f complete verify; echo "$packages $without"; } | sha256sum | cut -c 1-12)
 	mkdir -p "$CACHE"
 	exec 9>"$CACHE/lock"
 	flock 9
@@ -81,23 +81,32 @@ make_root() {
 	echo "$root"
 }
 
-case ${1:-} in
-make) make_root ;;
-up)
-	lab=$2
-	shift 2
-	root=$(make_root)
+# All that runs there is in a cgroup of its own, which is its cgroup namespace's root.
+cgroup_root() {
+	awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts
+}
+
+remove_cgroup() { # remove_cgroup PATH
+	echo 1 >"$1/cgroup.kill"
+	for _ in {1..100}; do
+		find "$1" -depth -type d -exec rmdir {} + 2>/dev/null && return
+		sleep 0.05
+	done
+	say "cannot remove $1"
+}
+
+enter() { # enter CGROUP LAB ROOT CMD...
+	echo 0 >"$1/cgroup.procs"
+	shift
 	# The root itself stays as it is: what is written goes into the lab.
-	mkdir -p "$lab/upper" "$lab/work" "$lab/storage"
 	# shellcheck disable=SC2016 # expanded inside
 	exec unshare -m -p -n -u -i -C -f --kill-child sh -c '
 		set -e
 		lab=$1 lower=$2; shift 2
 		mount --make-rprivate /
 		ip link set lo up # CRIU tries out sockets
-		mkdir -p "$lab/root"
-		mount -t overlay -o "lowerdir=$lower,upperdir=$lab/upper,workdir=$lab/work" peers "$lab/root"
 		root=$lab/root
+		mount -t overlay -o "lowerdir=$lower,upperdir=$lab/upper,workdir=$lab/work" peers "$root"
 		mount --rbind /dev "$root/dev"
 		mount -t tmpfs -o mode=1777 shm "$root/dev/shm" # Podman keeps its locks there
 		mount -t sysfs sysfs "$root/sys"
@@ -110,7 +119,29 @@ up)
 		mount -t proc proc /proc
 		umount -l /mnt
 		export HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin
-		exec "$@"' sh "$lab" "$root" "$@"
+		exec "$@"' sh "$@"
+}
+
+up() { # up LAB CMD...
+	local lab=$1 root cgroup child r=0
+	shift
+	root=$(make_root)
+	cgroup=$(cgroup_root)/stasis-peers-$$
+	mkdir -p "$lab"/{root,upper,work,storage} "$cgroup"
+	enter "$cgroup" "$lab" "$root" "$@" </dev/null &
+	child=$!
+	echo "$child" >"$lab/pid"
+	trap 'kill -9 "$child" 2>/dev/null || :' HUP INT TERM
+	wait "$child" || r=$?
+	remove_cgroup "$cgroup"
+	return $r
+}
+
+case ${1:-} in
+make) make_root ;;
+up)
+	shift
+	up "$@"
 	;;
 *)
 	sed -n '5,6s/^# //p' "$0" >&2

@@ -20,6 +20,7 @@
 #include "engine/checkpoint-folder.h"
 #include "engine/checkpoint.h"
 #include "engine/create.h"
+#include "engine/extras.h"
 #include "engine/host.h"
 #include "engine/lifecycle.h"
 #include "engine/manifest.h"
@@ -66,6 +67,8 @@ static int verify_trees(const char *folder, const struct json *manifest, struct 
 
 	if (json_get(manifest, "rootfs"))
 		r = verify_tree(folder, "upper", json_get(manifest, "rootfs"), err);
+	if (r == 0 && json_get(manifest, "shm"))
+		r = verify_tree(folder, "shm", json_get(manifest, "shm"), err);
 	for (struct json_iter it = json_iter(json_get(manifest, "volumes")); r == 0 && json_next(&it);) {
 		autofree char *tree = path_join("volumes", it.key);
 
@@ -121,12 +124,14 @@ static int check_volumes(const struct going_back *g, struct err *err)
 
 static int copy_files(struct going_back *g, struct err *err)
 {
-	autofree char *upper = path_join(g->folder, "upper");
+	autofree char *upper = path_join(g->folder, "upper"), *shm = path_join(g->folder, "shm");
 	int r = 0;
 
 	operation_progress(g->op, "restore_progress", "Copying files");
 	if (g->with_rootfs)
 		r = copy_beside(upper, instance_path(g->in, "upper"), err);
+	if (r == 0 && json_get(g->c->manifest, "shm"))
+		r = copy_beside(shm, instance_path(g->in, EXTRAS_SHM), err);
 	for (size_t i = 0; r == 0 && g->c->volumes && g->c->volumes[i]; i++) {
 		autofree char *from = xasprintf("%s/volumes/%s", g->folder, g->c->volumes[i]);
 
@@ -221,9 +226,10 @@ static int prepare(struct going_back *g, const char *which, bool is_stateless, s
 
 static void remove_copies(const struct going_back *g)
 {
-	autofree char *upper = instance_path(g->in, "upper.new");
+	autofree char *upper = instance_path(g->in, "upper.new"), *shm = instance_path(g->in, EXTRAS_SHM ".new");
 
 	(void)path_remove_all(upper, NULL);
+	(void)path_remove_all(shm, NULL);
 	for (size_t i = 0; g->c && g->c->volumes && g->c->volumes[i]; i++) {
 		autofree char *folder = volume_path(g->in->engine, g->c->volumes[i]),
 			      *new = xasprintf("%s.new", folder);

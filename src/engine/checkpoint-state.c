@@ -12,6 +12,7 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "engine/checkpoint-folder.h"
+#include "engine/extras.h"
 #include "engine/manifest.h"
 #include "engine/saved.h"
 #include "engine/state.h"
@@ -35,7 +36,7 @@ static int link_images(const char *from_folder, const char *to_folder, const str
 }
 
 /* What names an instance in its spec is made to name this one. */
-static int edit_spec(const struct instance *in, struct json *spec, struct err *err)
+static int edit_spec(const struct instance *in, struct json *spec, const char *folder, struct err *err)
 {
 	autofree char *rootfs = instance_path(in, "rootfs"), *netns = instance_netns_path(in);
 	autofree char *cgroups_path = cgroup_spec_path(&in->cg);
@@ -49,7 +50,7 @@ static int edit_spec(const struct instance *in, struct json *spec, struct err *e
 	for (size_t i = 0; i < json_len(namespaces); i++)
 		if (str_eq(json_get_str(json_item(namespaces, i), "type"), "network"))
 			json_set_str(json_item(namespaces, i), "path", netns);
-	return 0;
+	return extras_adopt(in, spec, folder, err);
 }
 
 static int take_spec(const struct instance *in, const char *from_folder, const char *to_folder, struct json *taken,
@@ -60,7 +61,7 @@ static int take_spec(const struct instance *in, const char *from_folder, const c
 	int r = json_parse_file(from, SPEC_MAX, &spec, err);
 
 	if (r == 0)
-		r = edit_spec(in, spec, err);
+		r = edit_spec(in, spec, from_folder, err);
 	if (r < 0)
 		return r;
 	text = json_print(spec, JSON_PRETTY);

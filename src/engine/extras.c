@@ -9,11 +9,13 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
 #include "engine/state.h"
 #include "image/bundle.h"
+#include "image/capture.h"
 #include "runtime/spec-policy.h"
 
 char *extras_path(const struct instance *in, const struct spec_extra_mount *extra)
@@ -77,4 +79,39 @@ int extras_make(const struct instance *in, const char *name, const struct spec_t
 	for (size_t i = 0; r == 0 && i < spec->n_extras; i++)
 		r = make_one(in, name, spec->extras[i], shm_tar, err);
 	return r < 0 ? err_wrap(err, r, "cannot make what is mounted besides volumes") : 0;
+}
+
+static int adopt_one(const struct instance *in, struct json *mount, const char *folder, struct err *err)
+{
+	const struct spec_extra_mount *extra = spec_policy_extra(json_get_str(mount, "destination"));
+	autofree char *captured = path_join(folder, "shm"), *path = NULL;
+	int r;
+
+	if (!extra || !str_eq(json_get_str(mount, "type"), "bind"))
+		return 0;
+	path = extras_path(in, extra);
+	json_set_str(mount, "source", path);
+	if (path_exists(path))
+		return 0;
+	if (extra->kind == SPEC_EXTRA_SHM && path_exists(captured))
+		return capture_copy(captured, path, NULL, err);
+	r = make_one(in, in->row.name, extra, NULL, err);
+	return r < 0 ? err_wrap(err, r, "'%s'", extra->destination) : 0;
+}
+
+int extras_adopt(const struct instance *in, struct json *spec, const char *folder, struct err *err)
+{
+	autofree char *dir = instance_path(in, EXTRAS);
+	struct json *mounts = json_get(spec, "mounts");
+	bool has_any = false;
+	int r = 0;
+
+	for (size_t i = 0; i < json_len(mounts); i++)
+		has_any = has_any || (str_eq(json_get_str(json_item(mounts, i), "type"), "bind") &&
+				      spec_policy_extra(json_get_str(json_item(mounts, i), "destination")));
+	if (has_any)
+		r = path_mkdirs(dir, 0700, err);
+	for (size_t i = 0; r == 0 && i < json_len(mounts); i++)
+		r = adopt_one(in, json_item(mounts, i), folder, err);
+	return r;
 }

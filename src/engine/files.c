@@ -12,6 +12,7 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "base/strv.h"
+#include "engine/extras.h"
 #include "engine/manifest.h"
 #include "engine/operation.h"
 #include "engine/state.h"
@@ -19,9 +20,9 @@
 #include "runtime/mapped.h"
 
 struct tree {
-	char *volume; /* NULL: the upper folder */
+	char *volume; /* NULL: the upper folder, or shared memory where it is a folder */
 	char *inside; /* where it is mounted: "/" for the upper */
-	char *to;     /* below the folder: "upper", "volumes/NAME" */
+	char *to;     /* below the folder: "upper", "shm", "volumes/NAME" */
 	struct capture *capture;
 	struct capture_stats stats;
 };
@@ -51,7 +52,7 @@ static int sync_tree(const char *path, struct err *err)
 static int add_tree(struct files *f, const char *from, const char *volume, const char *inside, struct operation *op,
 		    struct err *err)
 {
-	autofree char *to = volume ? path_join("volumes", volume) : xstrdup("upper");
+	autofree char *to = volume ? path_join("volumes", volume) : xstrdup(str_eq(inside, "/") ? "upper" : "shm");
 	autofree char *target = path_join(f->folder, to);
 	struct capture *capture;
 	struct tree *t;
@@ -100,7 +101,7 @@ int files_prepare(const struct instance *in, const char *folder, bool with_rootf
 		  struct operation *op, struct files **ret, struct err *err)
 {
 	AUTO(files_free) struct files *f = xcalloc(1, sizeof(*f));
-	autofree char *upper = instance_path(in, "upper");
+	autofree char *upper = instance_path(in, "upper"), *shm = instance_path(in, EXTRAS_SHM);
 	int r = 0;
 
 	f->in = in;
@@ -111,6 +112,8 @@ int files_prepare(const struct instance *in, const char *folder, bool with_rootf
 		r = add_tree(f, upper, NULL, "/", op, err);
 	if (r == 0 && with_rootfs)
 		r = know_lower(f, err);
+	if (r == 0 && with_rootfs && path_exists(shm))
+		r = add_tree(f, shm, NULL, EXTRAS_SHM_INSIDE, op, err);
 	if (r == 0 && with_volumes)
 		r = add_volumes(f, op, err);
 	if (r < 0)
@@ -186,7 +189,7 @@ int files_describe(struct files *f, struct json *list, struct json *manifest, st
 		if (t->volume)
 			json_set(volumes, t->volume, stats_of(t, digest));
 		else
-			json_set(manifest, "rootfs", stats_of(t, digest));
+			json_set(manifest, str_eq(t->inside, "/") ? "rootfs" : "shm", stats_of(t, digest));
 	}
 	return 0;
 }

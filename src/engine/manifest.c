@@ -213,7 +213,8 @@ static bool is_our_name(const char *name)
 		return path_is_name(image);
 	if (volume)
 		return path_is_name(volume) && str_ends(volume, ".sums");
-	return str_eq(name, "spec.dump") || str_eq(name, "upper.sums") || str_eq(name, "stats-dump");
+	return str_eq(name, "spec.dump") || str_eq(name, "upper.sums") || str_eq(name, "shm.sums") ||
+	       str_eq(name, "stats-dump");
 }
 
 static int judge(const struct json *m, struct err *err)

@@ -20,6 +20,7 @@
 #include "engine/container.h"
 #include "engine/hook.h"
 #include "engine/host.h"
+#include "engine/import.h"
 #include "engine/logs.h"
 #include "engine/operation.h"
 #include "engine/saved.h"
@@ -197,6 +198,8 @@ static int put_spec_back(const struct instance *in, struct err *err)
 /* Keeps CRIU's log; a failure is put into its words. */
 static int conclude(struct start *s, int r, struct err *err)
 {
+	const char *what = "cannot continue from the saved state (it is kept; start again, or use --stateless)";
+
 	autofree char *log = instance_bundle_path(s->in, "restore.log");
 	char meaning[480];
 	int has_error = logs_keep_criu(s->in, log, "restore", meaning, sizeof(meaning));
@@ -205,10 +208,11 @@ static int conclude(struct start *s, int r, struct err *err)
 		return r;
 	if (r == -EIO && has_error && !s->is_refused)
 		(void)err_set(err, r, "%s", meaning);
-	return err_wrap(err, r,
-			s->is_committed
-				? "the container was continued and then failed"
-				: "cannot continue from the saved state (it is kept; start again, or use --stateless)");
+	if (s->is_committed)
+		what = "the container was continued and then failed";
+	else if (import_is_open(s->in)) /* nothing is kept of it here */
+		what = "it cannot be continued";
+	return err_wrap(err, r, "%s", what);
 }
 
 static void prove_later(struct instance *in)

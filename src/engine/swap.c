@@ -13,6 +13,7 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "base/strv.h"
+#include "engine/extras.h"
 #include "engine/saved.h"
 #include "engine/state.h"
 #include "engine/volume.h"
@@ -101,6 +102,7 @@ static int swap_one(const struct item *item, struct err *err)
 
 int swap_begin(struct instance *in, bool with_upper, char *const *volumes, struct err *err)
 {
+	autofree char *new_shm = instance_path(in, EXTRAS_SHM ".new");
 	AUTO(items_done) struct items items = { 0 };
 	int r;
 
@@ -108,6 +110,8 @@ int swap_begin(struct instance *in, bool with_upper, char *const *volumes, struc
 		add_now(&items, instance_path(in, "upper"));
 		add_now(&items, instance_path(in, "work")); /* its index knows the old upper's files */
 	}
+	if (path_exists(new_shm))
+		add_now(&items, instance_path(in, EXTRAS_SHM));
 	add_now(&items, instance_path(in, SAVED_STATE));
 	for (size_t i = 0; volumes && volumes[i]; i++)
 		add_now(&items, volume_path(in->engine, volumes[i]));
