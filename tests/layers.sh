@@ -31,65 +31,50 @@ microhttpd.h     api/httpd.c
 sqlite3.h        store/*.c
 '
 
-# FILE:LINE:HEADER of every include, header still in its quotes or brackets
-includes() {
-	(cd "$1" && find . -name '*.[ch]' -exec grep -HnoE '^[[:space:]]*#[[:space:]]*include[[:space:]]*["<][^">]+[">]' {} + |
-		sed -E 's|^\./||; s/:[[:space:]]*#[[:space:]]*include[[:space:]]*/:/')
-}
-
-row() { # row TABLE KEY: the words after the key whose pattern fits
-	local key rest
-	while read -r key rest; do
-		# shellcheck disable=SC2053 # the key is a pattern
-		if [ -n "$key" ] && [[ $2 == $key ]]; then
-			echo "$rest"
-			return 0
-		fi
-	done <<<"$1"
-	return 1
-}
-
-fits() { # fits WORD PATTERN...
-	local word=$1 pattern
-	shift
-	for pattern; do
-		# shellcheck disable=SC2053 # patterns
-		[[ $word == $pattern ]] && return 0
-	done
-	return 1
-}
-
-# Prints what is wrong with one include, or nothing.
-complain() { # complain FILE HEADER
-	local file=$1 room=${1%%/*} name allowed
-	name=${2:1:-1}
-	if [ "${2:0:1}" = '<' ]; then
-		allowed=$(row "$libraries" "$name") || return 0
-		set -f
-		# shellcheck disable=SC2086 # a list of patterns
-		fits "$file" $allowed || echo "<$name> belongs in $allowed only"
-		set +f
-		return 0
-	fi
-	case $name in
-	*/*) ;;
-	*) echo "\"$name\": includes are written from src/, with their room"; return 0 ;;
-	esac
-	allowed=$(row "$rooms" "$room") || { echo "$room is not a room of the layer table"; return 0; }
-	# shellcheck disable=SC2086 # a list of words
-	fits "${name%%/*}" "$room" $allowed || echo "$room may not include \"$name\" (allowed: ${allowed:-itself only})"
-}
-
+# Tables and file names go to one awk, which reads every source once.
 check() { # check SRC: fails when something is wrong
-	local file line header text bad=0 n=0
-	while IFS=: read -r file line header; do
-		n=$((n + 1))
-		text=$(complain "$file" "$header")
-		[ -z "$text" ] || { echo "src/$file:$line: $text"; bad=$((bad + 1)); }
-	done < <(includes "$1")
-	[ $bad = 0 ] || { echo "layers: $bad of $n includes break the rules"; return 1; }
-	[ $n -gt 0 ] || { echo "layers: no includes found in $1"; return 1; }
-	echo "layers: $n includes, all allowed"
+	# shellcheck disable=SC2016 # awk's own
+	(cd "$1" && find . -name '*.[ch]' -printf '%P\n' | sort | ROOMS=$rooms LIBRARIES=$libraries xargs -r awk '
+		function pattern(glob) { # "store/*.c" as a regular expression
+			gsub(/\./, "\\.", glob); gsub(/\*/, "[^/]*", glob)
+			return "^" glob "$"
+		}
+		function fits(word, list, i, n, globs) {
+			n = split(list, globs, " ")
+			for (i = 1; i <= n; i++) if (word ~ pattern(globs[i])) return 1
+			return 0
+		}
+		function complain(text) { print "src/" FILENAME ":" FNR ": " text; bad++ }
+		function judge_library(name, i) {
+			for (i = 1; i <= n_libraries; i++)
+				if (name ~ pattern(library[i]) && !fits(FILENAME, may[library[i]]))
+					complain("<" name "> belongs in" may[library[i]] " only")
+		}
+		function judge_room(name, room, of) {
+			room = FILENAME; sub(/\/.*/, "", room)
+			of = name; sub(/\/.*/, "", of)
+			if (of == name) complain("\"" name "\": includes are written from src/, with their room")
+			else if (!(room in below)) complain(room " is not a room of the layer table")
+			else if (of != room && !fits(of, below[room])) complain(room " may not include \"" name "\" (allowed:" below[room] ")")
+		}
+		BEGIN {
+			n = split(ENVIRON["ROOMS"], rows, "\n")
+			for (i = 1; i <= n; i++) if (split(rows[i], w, " ")) { sub(/^[^ ]+/, "", rows[i]); below[w[1]] = rows[i] }
+			n = split(ENVIRON["LIBRARIES"], rows, "\n")
+			for (i = 1; i <= n; i++) if (split(rows[i], w, " ")) { sub(/^[^ ]+ +/, " ", rows[i]); library[++n_libraries] = w[1]; may[w[1]] = rows[i] }
+		}
+		/^[[:space:]]*#[[:space:]]*include[[:space:]]*["<]/ {
+			name = $0; is_system = name ~ /include[[:space:]]*</
+			sub(/^[^"<]*["<]/, "", name); sub(/[">].*/, "", name)
+			seen++
+			if (is_system) judge_library(name); else judge_room(name)
+		}
+		END {
+			if (bad) print "layers: " bad " of " seen " includes break the rules"
+			else if (!seen) print "layers: no includes found"
+			else print "layers: " seen " includes, all allowed"
+			exit bad || !seen
+		}')
 }
 
 # ---- the test of the test --------------------------------------------------------------------------------------------
