@@ -271,6 +271,27 @@ def test_nothing_is_overwritten_by_a_failure(daemon, taken, tmp_path):
     nothing_is_left(daemon)
 
 
+def test_no_room(another, programs_tar):
+    """What does not fit leaves nothing, neither in a layout that is there already nor beside what was to be made."""
+    daemon = another(started=False)
+    small = daemon.root / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", daemon.name, str(small)], check=True)
+    daemon.own_mounts.append(str(small))
+    layout = rootfs.OciLayout(small / "images", [rootfs.layer(lambda tar: tar.file("x", "x"))])
+    before = sorted(small.rglob("*"))
+    daemon.start()
+    daemon.import_programs(programs_tar)
+    c = daemon.counter("c1", "--fill", 4)
+    take(c, "cp")
+    for reference in f"oci:{layout.folder}:web", f"oci:{small}/new:web", f"oci-archive:{small}/new.tar":
+        with pytest.raises(ApiError, match="no space"):
+            write(c, "cp", reference)
+        assert sorted(small.rglob("*")) == before
+        nothing_is_left(daemon)
+    c.counts()
+
+
 def test_taken_name(daemon, taken, tmp_path):
     c, _ = taken
     write(c, "cp", f"oci:{tmp_path}/images:web")
