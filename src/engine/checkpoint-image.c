@@ -5,6 +5,7 @@
  * Such an image is carried like any other and is none: nobody boots it, and it never gets into the store of images.
  * Both ways lead through a folder of our own, closed to others, for it holds all memory.
  */
+#include <assert.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -201,8 +202,10 @@ int checkpoint_push(struct engine *e, const char *instance, const char *which, c
 	const struct image_watch watch = { tick, op };
 	int r = prepare(&p, instance, which, err);
 
-	if (r == 0)
-		r = write_layer(&p, instance, err);
+	if (r < 0)
+		return r;
+	assert(p.c && p.image);
+	r = write_layer(&p, instance, err);
 	if (r == 0)
 		r = write_layout(&p, instance, &watch, err);
 	return r < 0 ? r : send_away(&p, &watch, err);

@@ -171,7 +171,7 @@ int oci_write(const struct oci_write *w, struct oci_written *ret, struct err *er
 	autofree char *blobs = path_join(w->folder, "blobs/sha256");
 	AUTO(json_free) struct json *config = NULL, *manifest = NULL;
 	struct oci_written written = { 0 };
-	struct archive_sums sums;
+	struct archive_sums sums = { 0 };
 	struct json *d;
 	int r;
 
