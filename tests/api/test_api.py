@@ -6,6 +6,7 @@ import time
 import pytest
 
 from client import Connection
+from test_websockets import wait_until
 
 
 def test_root_and_server(api):
@@ -76,7 +77,8 @@ def test_busy_is_said_at_once(api):
     text = api.request("PUT", "/1.0/instances/slow/state", {"action": "start"}).error(409)
     assert text == "'slow' is busy: stopping"
     assert api.get("/1.0/instances/slow").metadata["stasis"]["busy"] is True
-    assert api.get(first.json["operation"]).metadata["metadata"]["fake_progress"] == "under way"
+    wait_until(lambda: (api.get(first.json["operation"]).metadata["metadata"] or {}).get("fake_progress") == "under way",
+               "it tells how far it is")
     assert api.wait(first, timeout=0)["status"] == "Running"
     assert api.wait(first)["status"] == "Success"
     api.wait(api.request("DELETE", "/1.0/instances/slow"))
