@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/digest.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -37,6 +38,7 @@ struct reading {
 	struct json *plain_config; /* config.json: used if there is no spec.dump */
 	struct json *deleted;
 	struct strbuf raw_deleted;
+	struct json *sums; /* stasis.sums */
 	bool has_inventory, has_descriptors, has_other_images;
 	struct bundle b;
 };
@@ -49,6 +51,7 @@ static void reading_done(struct reading *rg)
 	auto_close(&rg->volumes_fd);
 	json_free(rg->plain_config);
 	json_free(rg->deleted);
+	json_free(rg->sums);
 	strbuf_done(&rg->raw_deleted);
 	bundle_done(&rg->b);
 }
@@ -85,6 +88,7 @@ static const struct member members[] = {
 	{ "rootfs-diff.tar", TO_FILE, IN(b.has_rootfs) },
 	{ "spec.dump", TO_JSON, IN(b.spec) },
 	{ "stasis.json", TO_JSON, IN(b.manifest) },
+	{ "stasis.sums", TO_JSON, IN(sums) },
 	{ "stats-dump", TO_FILE, IN(b.has_stats) },
 	{ "volumes", TO_FOLDER, 0 },
 };
@@ -355,8 +359,60 @@ static int check_descriptors(const struct reading *rg, const char *dir, struct e
 	return is_good ? 0 : err_set(err, -EINVAL, "checkpoint/descriptors.json is not a list of three strings");
 }
 
+static int compare_sum(const struct reading *rg, const char *name, const char *sum, struct err *err)
+{
+	const char *wanted = json_get_str(rg->sums, name);
+
+	if (!wanted)
+		return err_set(err, -EUCLEAN, "stasis.sums does not vouch for '%s'", name);
+	if (!str_eq(wanted, sum))
+		return err_set(err, -EUCLEAN, "'%s' is not what was written (its SHA-256 differs)", name);
+	return 0;
+}
+
+static int check_file(const struct reading *rg, const char *name, struct err *err)
+{
+	autoclose int fd = path_open_beneath(rg->dir_fd, name, O_RDONLY, 0, err);
+	char sum[DIGEST_HEX_SIZE];
+	int r = fd < 0 ? fd : digest_of_fd(fd, sum, NULL, err);
+
+	return r < 0 ? err_wrap(err, r, "%s", name) : compare_sum(rg, name, sum, err);
+}
+
+static int check_bytes(const struct reading *rg, const char *name, const void *p, size_t len, struct err *err)
+{
+	char sum[DIGEST_HEX_SIZE];
+
+	digest_of(p, len, sum);
+	return compare_sum(rg, name, sum, err);
+}
+
+/* What our manifest does not vouch for, because it was made with the archive. Podman's archives have no such thing. */
+static int check_sums(const struct reading *rg, struct err *err)
+{
+	autofree char *deleted = rg->deleted ? json_print(rg->deleted, JSON_COMPACT) : NULL;
+	int r = 0;
+
+	if (!rg->b.manifest)
+		return 0;
+	if (rg->b.has_rootfs)
+		r = check_file(rg, "rootfs-diff.tar", err);
+	if (r == 0 && deleted)
+		r = check_bytes(rg, "deleted.files", deleted, strlen(deleted), err);
+	if (r == 0 && rg->raw_deleted.len > 0)
+		r = check_bytes(rg, "deleted.files.raw", rg->raw_deleted.s, rg->raw_deleted.len, err);
+	for (size_t i = 0; r == 0 && rg->b.volumes && rg->b.volumes[i]; i++) {
+		autofree char *name = xasprintf("volumes/%s.tar", rg->b.volumes[i]);
+
+		r = check_file(rg, name, err);
+	}
+	return r;
+}
+
 static int check_whole(struct reading *rg, const char *dir, struct err *err)
 {
+	int r;
+
 	if (!rg->b.spec)
 		rg->b.spec = TAKE_PTR(rg->plain_config);
 	if (!rg->has_inventory && (rg->has_other_images || rg->has_descriptors))
@@ -364,6 +420,9 @@ static int check_whole(struct reading *rg, const char *dir, struct err *err)
 	if (!rg->has_inventory && !rg->b.spec && !rg->b.config && !rg->b.manifest)
 		return err_set(err, -EINVAL, "not a checkpoint archive: nothing in it is known");
 	rg->b.has_images = rg->has_inventory;
+	r = check_sums(rg, err);
+	if (r < 0)
+		return r;
 	if (rg->has_inventory && !rg->has_descriptors)
 		return err_set(err, -EINVAL, "checkpoint/descriptors.json is missing");
 	return rg->has_inventory ? check_descriptors(rg, dir, err) : 0;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -20,6 +21,9 @@
 #include "image/bundle-private.h"
 
 #define TICK_BYTES (1 << 20)
+
+/* As long as any; the first run has no content to digest. */
+#define NO_SUM "0000000000000000000000000000000000000000000000000000000000000000"
 
 /* What the first run found out for the second. */
 struct plan {
@@ -33,6 +37,7 @@ struct out {
 	const struct bundle_source *src;
 	struct plan *plan;
 	struct archive_writer *wr;
+	struct json *sums; /* SHA-256 of what the manifest does not know: it is made here */
 	bool is_dry;
 	time_t now;
 	char *buf;
@@ -50,6 +55,7 @@ AUTO_DEFINE_IN(struct plan, plan_done)
 
 static void out_done(struct out *o)
 {
+	json_free(o->sums);
 	archive_writer_free(o->wr);
 	free(o->buf);
 }
@@ -160,6 +166,7 @@ static int fill_volume(struct bundle_tar *t, void *ctx, struct err *err)
 /* A tar that is written into the archive, and how much of it there has been. */
 struct inner {
 	struct out *o;
+	struct digest *digest;
 	uint64_t left;
 };
 
@@ -170,14 +177,17 @@ static int inner_write(void *ctx, const void *p, size_t len, struct err *err)
 	if (len > in->left)
 		return err_set(err, -ESTALE, "it has grown meanwhile");
 	in->left -= len;
+	digest_add(in->digest, p, len);
 	return archive_writer_data(in->o->wr, p, len, err);
 }
 
-static int write_inner(struct out *o, const struct bundle_fill *fill, bool is_upper, uint64_t size, struct err *err)
+static int write_inner(struct out *o, const struct bundle_fill *fill, bool is_upper, uint64_t size,
+		       char sum[DIGEST_HEX_SIZE], struct err *err)
 {
 	AUTO(bundle_tar_done) struct bundle_tar t = { .is_upper = is_upper, .tick = tick, .ctx = o };
 	const struct archive_writer_options options = { .is_inner = true };
-	struct inner in = { o, size };
+	AUTO(digest_free) struct digest *digest = digest_new();
+	struct inner in = { o, digest, size };
 	const struct archive_sink sink = { inner_write, &in };
 	int r = archive_writer_open_sink(&sink, &options, &t.wr, err);
 
@@ -187,6 +197,7 @@ static int write_inner(struct out *o, const struct bundle_fill *fill, bool is_up
 		r = archive_writer_finish(t.wr, err);
 	if (r == 0 && in.left > 0)
 		r = err_set(err, -ESTALE, "it has shrunk meanwhile");
+	digest_hex(digest, sum);
 	return r;
 }
 
@@ -194,12 +205,14 @@ static int write_inner(struct out *o, const struct bundle_fill *fill, bool is_up
 static int put_tar(struct out *o, const char *name, const struct bundle_fill *fill, bool is_upper, uint64_t *size,
 		   struct err *err)
 {
+	char sum[DIGEST_HEX_SIZE] = NO_SUM;
 	int r = o->is_dry ? bundle_tar_size(fill, is_upper, size, err) : 0;
 
 	if (r == 0)
 		r = put_header(o, ARCHIVE_KIND_FILE, name, *size, err);
 	if (r == 0 && !o->is_dry)
-		r = write_inner(o, fill, is_upper, *size, err);
+		r = write_inner(o, fill, is_upper, *size, sum, err);
+	json_set_str(o->sums, name, sum);
 	return r < 0 ? err_wrap(err, r, "%s", name) : 0;
 }
 
@@ -217,6 +230,15 @@ static int put_diff(struct out *o, struct err *err)
 		return r;
 	job.lower = lower;
 	return put_tar(o, "rootfs-diff.tar", &fill, /* is_upper= */ true, &o->plan->diff_size, err);
+}
+
+static int put_summed(struct out *o, const char *name, const void *p, size_t len, struct err *err)
+{
+	char sum[DIGEST_HEX_SIZE];
+
+	digest_of(p, len, sum);
+	json_set_str(o->sums, name, sum);
+	return put_bytes(o, name, p, len, err);
 }
 
 /* JSON holds characters only: the few names that are none go into a member of their own. */
@@ -240,9 +262,9 @@ static int put_deleted(struct out *o, struct err *err)
 	if (strlen(text) > BUNDLE_MAX_DELETED || raw.len > BUNDLE_MAX_DELETED)
 		return err_set(err, -EFBIG, "too many files of the image were deleted one by one");
 	if (json_len(list) > 0)
-		r = put_bytes(o, "deleted.files", text, strlen(text), err);
+		r = put_summed(o, "deleted.files", text, strlen(text), err);
 	if (r == 0 && raw.len > 0)
-		r = put_bytes(o, "deleted.files.raw", raw.s, raw.len, err);
+		r = put_summed(o, "deleted.files.raw", raw.s, raw.len, err);
 	return r;
 }
 
@@ -280,6 +302,7 @@ static int put_all(struct out *o, struct err *err)
 	const struct bundle_source *src = o->src;
 	int r = put_header(o, ARCHIVE_KIND_DIR, "artifacts", 0, err);
 
+	o->sums = json_new_object();
 	if (r == 0)
 		r = put_json(o, "config.dump", src->config, err);
 	if (r == 0)
@@ -300,6 +323,8 @@ static int put_all(struct out *o, struct err *err)
 		r = put_deleted(o, err);
 	if (r == 0)
 		r = put_volumes(o, err);
+	if (r == 0)
+		r = put_json(o, "stasis.sums", o->sums, err);
 	return r == 0 ? archive_writer_finish(o->wr, err) : r;
 }
 

@@ -4,9 +4,9 @@
  * bundle.h - checkpoint archives: Podman's layout with our manifest beside it
  *
  * Members, in this order: artifacts/ ; config.dump ; spec.dump ; network.status ; stats-dump ; ctr.log ; stasis.json ;
- * checkpoint/ and its files ; rootfs-diff.tar ; deleted.files ; deleted.files.raw ; volumes/NAME.tar. (What each holds:
- * doc/archive-format.md.) Reading takes ours, Podman's, and plain ones of CRIU and a runtime (checkpoint/ and spec.dump
- * or config.json).
+ * checkpoint/ and its files ; rootfs-diff.tar ; deleted.files ; deleted.files.raw ; volumes/NAME.tar ; stasis.sums.
+ * (What each holds: doc/archive-format.md.) Reading takes ours, Podman's, and plain ones of CRIU and a runtime
+ * (checkpoint/ and spec.dump or config.json).
  */
 #include <stdbool.h>
 #include <stdint.h>

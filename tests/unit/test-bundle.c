@@ -162,7 +162,7 @@ TEST(others_read_it)
 	CHECK_INT(proc_run(&spec, 20 * US_PER_S, &out, 1 << 16, NULL, NULL), 0);
 	CHECK_STR(out.s, "artifacts/\nconfig.dump\nspec.dump\nnetwork.status\nstats-dump\nctr.log\nstasis.json\n"
 			 "checkpoint/\ncheckpoint/descriptors.json\ncheckpoint/inventory.img\ncheckpoint/pages-1.img\n"
-			 "rootfs-diff.tar\nvolumes/\nvolumes/data.tar\n");
+			 "rootfs-diff.tar\nvolumes/\nvolumes/data.tar\nstasis.sums\n");
 	spec.argv = PROC_ARGV("tar", "tvf", "-", "--numeric-owner");
 	strbuf_reset(&out);
 	CHECK(lseek(fd, 0, SEEK_SET) == 0);
