@@ -18,6 +18,7 @@
 #include "engine/checkpoint.h"
 #include "engine/manifest.h"
 #include "engine/state.h"
+#include "engine/watch.h"
 
 #define MIN_PREFIX 6
 
@@ -38,6 +39,7 @@ int checkpoint_commit(struct engine *e, const char *uuid, struct err *err)
 
 	if (rename(from, to) < 0)
 		return err_sys(err, "cannot rename '%s'", from);
+	watch_poke(e); /* it may be the next to expire */
 	return file_sync_dir(parent, err);
 }
 
@@ -260,20 +262,28 @@ int checkpoint_set_expiry(struct engine *e, const char *instance, const char *wh
 	char when[CLOCK_RFC3339_SIZE];
 	int r = checkpoint_find(e, instance, which, &c, err);
 
-	return r < 0 ? r : change(e, c, "expires_at", expires_us ? clock_rfc3339(expires_us, when) : NULL, err);
+	if (r == 0)
+		r = change(e, c, "expires_at", expires_us ? clock_rfc3339(expires_us, when) : NULL, err);
+	watch_poke(e);
+	return r;
 }
 
-void checkpoint_expire(struct engine *e)
+uint64_t checkpoint_expire(struct engine *e)
 {
 	AUTO(checkpoint_list_free) struct checkpoint_info **list = list_all(e, NULL);
-	uint64_t now = clock_real_us();
+	uint64_t now = clock_real_us(), next = UINT64_MAX;
 
 	for (size_t i = 0; list[i]; i++) {
 		autofree char *folder = checkpoint_path(e, list[i]->uuid, "");
 
-		if (list[i]->expires_us && list[i]->expires_us <= now)
+		if (!list[i]->expires_us)
+			continue;
+		if (list[i]->expires_us <= now)
 			(void)manifest_remove_folder(folder, NULL);
+		else if (list[i]->expires_us < next)
+			next = list[i]->expires_us;
 	}
+	return next;
 }
 
 int checkpoint_delete_all(struct engine *e, const char *instance_uuid, struct err *err)

@@ -75,8 +75,8 @@ int checkpoint_rename(struct engine *e, const char *instance, const char *which,
 /* 0: never. */
 int checkpoint_set_expiry(struct engine *e, const char *instance, const char *which, uint64_t expires_us,
 			  struct err *err);
-/* Deletes what has expired; called now and then. */
-void checkpoint_expire(struct engine *e);
+/* Deletes what has expired, and gives the time (real) when the next one does; UINT64_MAX: never. */
+uint64_t checkpoint_expire(struct engine *e);
 
 /*
  * checkpoint_restore() - the claimed instance becomes what it was at that instant

@@ -18,6 +18,7 @@
 #include "engine/saved.h"
 #include "engine/state.h"
 #include "engine/swap.h"
+#include "engine/watch.h"
 #include "runtime/conmon.h"
 #include "runtime/crun.h"
 #include "runtime/freezer.h"
@@ -225,6 +226,6 @@ int recover(struct engine *e, struct err *err)
 	}
 	remove_strays(e);
 	checkpoint_sweep(e);
-	checkpoint_expire(e);
+	watch_poke(e); /* it sees to what has expired */
 	return 0;
 }

@@ -11,12 +11,14 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/strv.h"
+#include "engine/checkpoint.h"
 #include "engine/container.h"
 #include "engine/operation.h"
 #include "engine/saved.h"
 #include "engine/state.h"
 
-#define RETRY_US US_PER_S
+#define RETRY_US	US_PER_S
+#define LONGEST_WAIT_US (3600 * US_PER_S)
 
 struct watched {
 	struct list link;
@@ -28,7 +30,8 @@ struct watcher {
 	struct engine *engine;
 	int epoll_fd, wake_fd;
 	pthread_t thread;
-	bool is_ending; /* under the engine's mutex, as is the list */
+	uint64_t expiry_us; /* real time at which the next checkpoint expires; the thread's own */
+	bool is_ending;	    /* under the engine's mutex, as is the list */
 	struct list watched;
 };
 
@@ -134,9 +137,19 @@ static void see_proven(struct engine *e)
 	free(list);
 }
 
-static int next_timeout_ms(struct engine *e)
+static uint64_t until_expiry(const struct watcher *w)
 {
-	uint64_t now = clock_mono_us(), next = UINT64_MAX;
+	uint64_t now = clock_real_us();
+
+	return w->expiry_us <= now ? 0 : w->expiry_us - now;
+}
+
+/* Never longer than an hour: the host's clock may be set. */
+static int next_timeout_ms(struct watcher *w)
+{
+	struct engine *e = w->engine;
+	uint64_t now = clock_mono_us(), wait = until_expiry(w);
+	uint64_t next = now + (wait < LONGEST_WAIT_US ? wait : LONGEST_WAIT_US);
 	SCOPED_LOCK(&e->mutex);
 
 	list_each (node, &e->instances) {
@@ -148,8 +161,6 @@ static int next_timeout_ms(struct engine *e)
 		if (at && at < next)
 			next = at;
 	}
-	if (next == UINT64_MAX)
-		return -1;
 	return next <= now ? 0 : (int)((next - now) / US_PER_MS + 1);
 }
 
@@ -166,18 +177,21 @@ static void *watch_thread(void *arg)
 	struct epoll_event events[64];
 
 	while (!is_ending(w)) {
-		int n = epoll_wait(w->epoll_fd, events, ARRAY_SIZE(events), next_timeout_ms(w->engine));
+		int n = epoll_wait(w->epoll_fd, events, ARRAY_SIZE(events), next_timeout_ms(w));
 
 		for (int i = 0; i < n; i++) {
 			eventfd_t ignored;
 
 			if (events[i].data.ptr)
 				on_end(w, events[i].data.ptr);
-			else
-				(void)eventfd_read(w->wake_fd, &ignored);
+			else if (eventfd_read(w->wake_fd, &ignored) == 0)
+				w->expiry_us = 0; /* something has changed: look again */
 		}
-		if (!is_ending(w))
-			see_proven(w->engine);
+		if (is_ending(w))
+			break;
+		see_proven(w->engine);
+		if (until_expiry(w) == 0)
+			w->expiry_us = checkpoint_expire(w->engine);
 	}
 	return NULL;
 }
@@ -189,6 +203,7 @@ int watch_start(struct engine *e, struct watcher **ret, struct err *err)
 	int r;
 
 	w->engine = e;
+	w->expiry_us = UINT64_MAX; /* start-up pokes when it is done */
 	list_init(&w->watched);
 	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -311,9 +311,13 @@ def test_expiry(daemon):
     snapshot(c, "ever", stateful=False)
     snapshot(c, "saved", stateful=False, expires_at=soon)
     daemon.rest.put(f"{c.url}/snapshots/saved", {"expires_at": NEVER})
+    wait_until(lambda: names(c) == ["long", "ever", "saved"], "it is gone by itself")
+    late = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 2))
+    daemon.rest.put(f"{c.url}/snapshots/long", {"expires_at": late})
+    daemon.stop()
     time.sleep(3)
-    daemon.restart()
-    assert names(c) == ["long", "ever", "saved"]
+    daemon.start()
+    wait_until(lambda: names(c) == ["ever", "saved"], "what expired meanwhile is gone, too")
 
 
 def test_they_go_with_their_instance(daemon):
