@@ -82,7 +82,7 @@ def peers(image):
 def image(programs_tar, scratch):
     """One OCI image, the same bytes for everybody: its configuration's digest is its id."""
     layer = rootfs.layer(lambda t: t.file("etc/motd", "image\n"))
-    layout = rootfs.OciLayout(scratch / "interop", [Path(programs_tar).read_bytes(), layer], name=IMAGE, Cmd=["/bin/sh"])
+    layout = rootfs.OciLayout(Path(tempfile.mkdtemp(prefix="interop-", dir=scratch)) / "layout", [Path(programs_tar).read_bytes(), layer], name=IMAGE, Cmd=["/bin/sh"])
     return layout.tar(scratch / "interop.tar")
 
 
