@@ -9,6 +9,13 @@ root_make() { # root_make SUITE ROOT
 	cp -L /etc/resolv.conf "$2/etc/resolv.conf"
 }
 
+# The project as it stands in the working tree, committed or not.
+root_sources() { # root_sources FOLDER
+	mkdir -p "$1"
+	tar -C "$(dirname "${BASH_SOURCE[0]}")/.." --exclude=./.git --exclude='./build*' --exclude=__pycache__ -c . |
+		tar -C "$1" --no-same-owner -x
+}
+
 # Runs a command in the root, in namespaces of its own: mounts and processes are gone with the last of them.  Not by chroot,
 # because programs that make mount namespaces want a root that is a mount.
 root_run() { # root_run ROOT CMD...

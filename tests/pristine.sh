@@ -4,9 +4,9 @@
 #
 # usage: pristine.sh [SUITE...]              (default: bookworm trixie)
 # environment: PROFILES  what to set up ("run"), LAB  where the roots go while they are needed
+#              DEMO=1    run ./demo there as well
 set -eu
 here=$(dirname "$(readlink -f "$0")")
-top=$(dirname "$here")
 # shellcheck source=tests/debian-root.sh
 . "$here/debian-root.sh"
 PROFILES=${PROFILES:-run}
@@ -23,8 +23,7 @@ ms() { echo $(($(date +%s%N) / 1000000)); }
 
 prepare() { # prepare SUITE ROOT
 	root_make "$1" "$2" >"$lab/log" 2>&1 || { cat "$lab/log"; return 1; }
-	mkdir -p "$2/stasis"
-	cp -r "$top/setup.sh" "$top/tools" "$2/stasis/"
+	root_sources "$2/stasis"
 }
 
 verdict() { # verdict OK TEXT
@@ -46,6 +45,11 @@ try() { # try SUITE
 	second=$(($(ms) - t))
 	[ $second -lt 2000 ] || ok=no
 	verdict $ok "$1: second run, $second ms, without network"
+	if [ -n "${DEMO:-}" ]; then
+		t=$(ms) ok=no
+		root_run "$root" /stasis/demo && ok=yes
+		verdict $ok "$1: demo, $(($(ms) - t)) ms"
+	fi
 	rm -rf --one-file-system "$root"
 }
 

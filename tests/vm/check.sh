@@ -67,23 +67,17 @@ step_build() {
 		say "making a Debian 13 root to build in"
 		rm -rf --one-file-system "$root"
 		root_make "$SUITE" "$root"
-		mkdir -p "$root/src"
-		copy_sources "$root/src"
+		root_sources "$root/src"
 		root_run "$root" /src/setup.sh build
 		touch "$root/made"
 	fi
-	copy_sources "$root/src"
+	root_sources "$root/src"
 	rm -rf "$root/out"
 	root_run "$root" make -C /src install PREFIX=/usr DESTDIR=/out
 	tar -C "$root/out" --owner=0 --group=0 -cf "$LAB/stasis.tar" .
 	PYTHONPATH=$top/tests/e2e python3 -B -c 'import sys, rootfs; rootfs.programs(sys.argv[1], sys.argv[2])' \
 		"$LAB/programs.tar" "$root/src/build-release"
 	say "built: $(tar -tf "$LAB/stasis.tar" | grep -cv '/$') files to install"
-}
-
-# As it stands in the working tree, committed or not.
-copy_sources() {
-	tar -C "$top" --exclude=./.git --exclude='./build*' --exclude=__pycache__ -c . | tar -C "$1" --no-same-owner -x
 }
 
 step_install() {
