@@ -51,7 +51,8 @@ static void proof_init(struct proof *p, struct engine *e)
 	p->engine = e;
 	uuid_new(p->uuid);
 	p->dir = xasprintf("%s/proof", e->settings.run_dir);
-	p->rootfs = path_join(p->dir, "rootfs");
+	/* where root file systems are: /run may be mounted noexec, and CRIU maps programs again */
+	p->rootfs = xasprintf("%s/tmp/proof-%s", e->settings.state_dir, p->uuid);
 	p->images = path_join(p->dir, "images");
 	p->work = path_join(p->dir, "work");
 	p->log = path_join(p->dir, "output.log");
@@ -69,6 +70,7 @@ static void proof_done(struct proof *p)
 	(void)umount2(criu_root, MNT_DETACH);
 	(void)umount2(p->rootfs, MNT_DETACH);
 	(void)netns_remove(p->netns, NULL);
+	(void)path_remove_all(p->rootfs, NULL);
 	(void)path_remove_all(p->dir, NULL);
 	free(p->dir);
 	free(p->rootfs);

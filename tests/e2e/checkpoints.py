@@ -68,7 +68,7 @@ class Worker:
     bad_found: int
     pid: int = 0
 
-    PAGE = 0x10000000
+    PAGE = 0x200000000000
     LAYOUT = struct.Struct("<8s9Q")
 
     @classmethod

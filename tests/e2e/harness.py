@@ -188,7 +188,7 @@ class Pair:
     disk: int
     disk_run: int
 
-    PAGE = 0x10000000
+    PAGE = 0x200000000000
     LAYOUT = struct.Struct("<8s8Q")
     RECORD = re.compile(rb"(count=(\d{20}) run=([0-9a-f]{16}) boots=(\d{6}) errors=(\d{6})) sum=([0-9a-f]{8})\n\Z")
 

@@ -27,7 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PAGE_ADDRESS ((void *)0x10000000)
+#define PAGE_ADDRESS ((void *)0x200000000000)
 #define PAGE_SIZE    4096
 #define WORDS	     (PAGE_SIZE / sizeof(uint64_t))
 #define GAP_US	     200000

@@ -29,7 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PAGE_ADDRESS ((void *)0x10000000)
+#define PAGE_ADDRESS ((void *)0x200000000000)
 #define PAGE_SIZE    4096
 #define SLOTS	     2048
 #define WORKERS_MAX  16
