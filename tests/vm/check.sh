@@ -72,7 +72,7 @@ step_build() {
 		touch "$root/made"
 	fi
 	root_sources "$root/src"
-	rm -rf "$root/out"
+	rm -rf "$root/out" "$root/src/build-release" # sources come with their times, which may be older than what was built last
 	root_run "$root" make -C /src install PREFIX=/usr DESTDIR=/out
 	tar -C "$root/out" --owner=0 --group=0 -cf "$LAB/stasis.tar" .
 	PYTHONPATH=$top/tests/e2e python3 -B -c 'import sys, rootfs; rootfs.programs(sys.argv[1], sys.argv[2])' \
