@@ -405,7 +405,7 @@ static int make_state(struct importing *im, struct instance *in, struct err *err
 	int r = file_write_whole(path, text, strlen(text), 0600, err);
 
 	if (r == 0)
-		r = manifest_take_images(im->scratch.path, NULL, NULL, files, im->op, &bytes, err);
+		r = manifest_take_images(im->scratch.path, NULL, NULL, NULL, files, im->op, &bytes, err);
 	if (r < 0)
 		return r;
 	facts = state_facts(im, bytes);

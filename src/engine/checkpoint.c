@@ -275,7 +275,7 @@ static int take_saved_memory(struct making *m, struct json *files, struct json *
 	if (r == 0)
 		r = saved_verify(m->in, &saved, /* is_pages= */ true, err);
 	if (r == 0)
-		r = manifest_take_images(m->folder, images, NULL, files, m->op, &m->memory_bytes, err);
+		r = manifest_take_images(m->folder, images, NULL, NULL, files, m->op, &m->memory_bytes, err);
 	if (r == 0)
 		r = file_read(spec, SPEC_MAX, &text, NULL, err);
 	if (r == 0)
@@ -313,7 +313,7 @@ static int take_live_memory(struct making *m, struct json *files, struct json *m
 	int r;
 
 	r = manifest_take_images(m->folder, m->memory.is_in_memory ? m->memory.images : NULL, m->stdio.descriptors,
-				 files, m->op, &m->memory_bytes, err);
+				 NULL, files, m->op, &m->memory_bytes, err);
 	if (r == 0)
 		r = file_read(spec, SPEC_MAX, &text, NULL, err);
 	if (r == 0)

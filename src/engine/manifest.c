@@ -104,8 +104,19 @@ static uint64_t folder_bytes(const char *dir)
 	return bytes ? bytes : 1;
 }
 
-int manifest_take_images(const char *folder, const char *from, const char *descriptors, struct json *files,
-			 struct operation *op, uint64_t *ret_bytes, struct err *err)
+static bool note_taken(const struct json *taken, const char *name, struct json *files, struct copying *copying)
+{
+	autofree char *entry = path_join(IMAGES, name);
+
+	if (!taken)
+		return false;
+	copying->done += (uint64_t)json_get_int(taken, "size", 0);
+	json_add(files, file_entry(entry, (uint64_t)json_get_int(taken, "size", 0), json_get_str(taken, "sha256")));
+	return true;
+}
+
+int manifest_take_images(const char *folder, const char *from, const char *descriptors, const struct json *taken,
+			 struct json *files, struct operation *op, uint64_t *ret_bytes, struct err *err)
 {
 	autofree char *to = path_join(folder, IMAGES), *replaced = path_join(from ? from : to, DESCRIPTORS);
 	AUTO(strv_free) char **names = NULL;
@@ -117,7 +128,8 @@ int manifest_take_images(const char *folder, const char *from, const char *descr
 	if (r == 0)
 		r = list_folder(from ? from : to, &names, err);
 	for (size_t i = 0; r == 0 && names && names[i]; i++)
-		r = take_image(from, to, names[i], files, &copying, err);
+		if (!note_taken(json_get(taken, names[i]), names[i], files, &copying))
+			r = take_image(from, to, names[i], files, &copying, err);
 	*ret_bytes += copying.done;
 	return r;
 }

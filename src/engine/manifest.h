@@ -21,9 +21,10 @@ struct operation;
  * Copies them from @from, digesting on the way, or only digests them where they are (@from NULL). @descriptors, if not
  * NULL, replaces descriptors.json: where the container's stdio goes. Each is added to @files (a JSON array), their
  * bytes to *ret_bytes; progress and cancelling through @op.
+ * @taken, if not NULL, names what is there already (follow_finish()).
  */
-int manifest_take_images(const char *folder, const char *from, const char *descriptors, struct json *files,
-			 struct operation *op, uint64_t *ret_bytes, struct err *err);
+int manifest_take_images(const char *folder, const char *from, const char *descriptors, const struct json *taken,
+			 struct json *files, struct operation *op, uint64_t *ret_bytes, struct err *err);
 
 /* Writes FOLDER/NAME and adds it. manifest_take_file() adds one that is there. */
 int manifest_take_text(const char *folder, const char *name, const char *text, struct json *files, struct err *err);

@@ -110,7 +110,7 @@ int saved_fill(struct instance *in, const struct saved_facts *facts, const char 
 	uuid_new(info.uuid);
 	/* crun notes where stdio goes when it restores, wrongly if the program has redirected it: ours is what conmon
 	 * gave */
-	r = manifest_take_images(folder, memory_dir, stdio, files, op, &info.bytes, err);
+	r = manifest_take_images(folder, memory_dir, stdio, facts->taken, files, op, &info.bytes, err);
 	if (r == 0)
 		r = take_spec(in, folder, files, err);
 	info.copy_us = clock_mono_us() - began;

@@ -32,6 +32,7 @@ struct saved_facts {
 	uint64_t frozen_at_us;	     /* monotonic; the frozen time is filled in from it */
 	uint64_t freeze_us, dump_us; /* how long the phases took */
 	const char *criu_version, *crun_version;
+	const struct json *taken;    /* images that are in state.new already (follow.h); NULL: none */
 	const struct json *affinity; /* of affinity_read() */
 };
 

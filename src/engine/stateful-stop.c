@@ -20,6 +20,7 @@
 #include "base/str.h"
 #include "engine/check.h"
 #include "engine/container.h"
+#include "engine/follow.h"
 #include "engine/host.h"
 #include "engine/memory.h"
 #include "engine/operation.h"
@@ -42,12 +43,14 @@ struct stop {
 	struct container_stdio stdio;
 	struct json *affinity;
 	struct window window; /* opened by on_ready() */
+	struct follow *follow;
 	bool is_committed;
 };
 
 static void stop_done(struct stop *s)
 {
 	window_close(&s->window);
+	follow_free(s->follow);
 	memory_done(&s->memory);
 	container_stdio_done(&s->stdio);
 	json_free(s->affinity);
@@ -87,6 +90,7 @@ static int prepare(struct stop *s, struct err *err)
 static int on_ready(struct stop *s, struct err *err)
 {
 	autofree char *done = instance_path(s->in, SAVED_STATE "/stasis.json");
+	autofree char *images = instance_path(s->in, SAVED_NEW "/checkpoint");
 	int r = window_open(&s->window, s->in, done, err);
 
 	if (r < 0)
@@ -96,7 +100,7 @@ static int on_ready(struct stop *s, struct err *err)
 	s->facts.frozen_at_us = s->window.frozen_at_us;
 	s->facts.freeze_us = s->window.freeze_us;
 	operation_progress(s->op, "checkpoint_progress", "Reading memory");
-	return 0;
+	return s->memory.is_in_memory ? follow_start(s->memory.images, images, &s->follow, err) : 0;
 }
 
 /* CRIU has written the images and holds the tasks; what we answer decides between kill and resume. */
@@ -110,6 +114,8 @@ static int on_dumped(struct stop *s, struct hook *hook, struct err *err)
 	/* CRIU thaws the cgroup for its work: freeze it again, so that nothing would run even if CRIU were killed now
 	 */
 	r = file_poke(freeze, "1", err);
+	if (r == 0 && s->follow)
+		r = follow_finish(s->follow, &s->facts.taken, err);
 	if (r == 0)
 		r = saved_fill(s->in, &s->facts, s->memory.is_in_memory ? s->memory.images : NULL, s->stdio.descriptors,
 			       s->op, &s->info, err);
