@@ -50,7 +50,7 @@ static bool is_known(const struct follow *f, const char *name)
 static int add(struct follow *f, const char *name, struct err *err)
 {
 	autofree char *from = path_join(f->from, name), *to = path_join(f->to, name);
-	autoclose int from_fd = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	autoclose int from_fd = open(from, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	autoclose int to_fd = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
 	if (from_fd < 0 || to_fd < 0)
@@ -90,6 +90,8 @@ static int catch_up(struct follow *f, struct pages *p, struct err *err)
 		r = file_write_all(p->to_fd, f->buf, (size_t)n, err);
 		if (r < 0)
 			return err_wrap(err, r, "'%s'", p->name);
+		/* it is on its way to the disk: give the memory back now, not at the end */
+		(void)fallocate(p->from_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)p->size, n);
 		p->size += (uint64_t)n;
 		has_moved = true;
 	}

@@ -20,8 +20,6 @@ import threading
 import time
 from pathlib import Path
 
-import pytest
-
 TOP = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("STASIS_BUILD", TOP / "build"))
 TESTS_CACHE = Path(os.environ.get("STASIS_TESTS_CACHE", "/var/cache/stasis-tests"))
@@ -456,6 +454,7 @@ class Daemon:
         done = subprocess.run(["mount", "-t", kind, "-o", options, str(source), str(folder)], capture_output=True, text=True,
                               check=False)
         if done.returncode != 0 and kind != "tmpfs":
+            import pytest  # not in the virtual machine
             pytest.skip(f"no {kind} on a loop device here: {done.stderr.strip()}")
         assert done.returncode == 0, done.stderr
         self.own_mounts.append(str(folder))
@@ -466,6 +465,7 @@ class Daemon:
         """In a sparse file; the loop device of the mount goes with it."""
         mkfs = shutil.which(f"mkfs.{kind}", path="/usr/sbin:/sbin:/usr/bin:/bin")
         if mkfs is None:
+            import pytest  # not in the virtual machine
             pytest.skip(f"no mkfs.{kind} (packages xfsprogs, btrfs-progs)")
         with open(image, "wb") as f:
             f.truncate(size)
