@@ -240,22 +240,6 @@ static bool is_zero(const char *p, size_t n)
 	return p[0] == 0 && memcmp(p, p + 1, n - 1) == 0;
 }
 
-static int write_at(int fd, const char *p, size_t n, uint64_t at, struct err *err)
-{
-	while (n > 0) {
-		ssize_t k = pwrite(fd, p, n, (off_t)at);
-
-		if (k < 0 && errno == EINTR)
-			continue;
-		if (k < 0)
-			return err_sys(err, "write");
-		p += k;
-		n -= (size_t)k;
-		at += (uint64_t)k;
-	}
-	return 0;
-}
-
 /* Writes the parts between pages of zeros. Only whole pages at the file's page borders can be holes. */
 static int write_sparse(int fd, const char *buf, size_t len, uint64_t at, struct err *err)
 {
@@ -267,12 +251,12 @@ static int write_sparse(int fd, const char *buf, size_t len, uint64_t at, struct
 
 		if (!is_zero(buf + i, n))
 			continue;
-		r = write_at(fd, buf + from, i - from, at + from, err);
+		r = file_write_at(fd, buf + from, i - from, at + from, err);
 		if (r < 0)
 			return r;
 		from = i + n;
 	}
-	return write_at(fd, buf + from, len - from, at + from, err);
+	return file_write_at(fd, buf + from, len - from, at + from, err);
 }
 
 static int copy_chunks(struct relay *rl, int from, int to, const struct digest_watch *watch, uint64_t *ret_size,

@@ -90,6 +90,15 @@ int file_poke(const char *path, const char *text, struct err *err)
 	return 0;
 }
 
+int file_sync_fs(const char *path, struct err *err)
+{
+	autoclose int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || syncfs(fd) < 0)
+		return err_sys(err, "cannot sync '%s'", path);
+	return 0;
+}
+
 int file_write_all(int fd, const void *data, size_t len, struct err *err)
 {
 	const char *p = data;

@@ -19,6 +19,9 @@ int file_poke(const char *path, const char *text, struct err *err);
  */
 int file_write_whole(const char *path, const void *data, size_t len, mode_t mode, struct err *err);
 
+/* Writes through to the disk all of the file system that @path (a folder) lies on: syncfs(2). */
+int file_sync_fs(const char *path, struct err *err);
+
 /* fsync of a folder, so that renames in it are durable. */
 int file_sync_dir(const char *path, struct err *err);
 

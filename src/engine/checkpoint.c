@@ -12,7 +12,6 @@
  */
 #include "engine/checkpoint.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -376,15 +375,6 @@ static void describe(const struct making *m, struct json *o)
 	json_set(o, "phases", phases(&m->phases));
 }
 
-static int sync_folder(const struct making *m, struct err *err)
-{
-	autoclose int fd = open(m->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0 || syncfs(fd) < 0)
-		return err_sys(err, "cannot write the checkpoint through to the disk");
-	return 0;
-}
-
 /* From here on the container runs: take all the time that safety needs. */
 static int commit(struct making *m, struct json *files, struct json *manifest, struct err *err)
 {
@@ -401,7 +391,7 @@ static int commit(struct making *m, struct json *files, struct json *manifest, s
 	began = clock_mono_us();
 	operation_progress(m->op, "checkpoint_progress", "Syncing to disk");
 	if (r == 0)
-		r = sync_folder(m, err);
+		r = file_sync_fs(m->folder, err);
 	m->phases.sync = clock_mono_us() - began;
 	m->phases.total = clock_mono_us() - m->began_us;
 	describe(m, manifest);
@@ -419,7 +409,7 @@ static int conclude(struct making *m, struct err *err)
 	if (r == 0)
 		r = operation_commit(m->op, err);
 	if (r == 0)
-		r = sync_folder(m, err);
+		r = file_sync_fs(m->folder, err);
 	return r == 0 ? checkpoint_commit(m->in->engine, m->uuid, err) : r;
 }
 

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/files.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/digest.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/path.h"
@@ -39,16 +38,6 @@ static bool is_cancelled(void *op)
 	return operation_is_cancelled(op);
 }
 
-/* What is dirty in memory now would move no time stamp later. */
-static int sync_tree(const char *path, struct err *err)
-{
-	autoclose int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0 || syncfs(fd) < 0)
-		return err_sys(err, "cannot sync '%s'", path);
-	return 0;
-}
-
 static int add_tree(struct files *f, const char *from, const char *volume, const char *inside, struct operation *op,
 		    struct err *err)
 {
@@ -58,7 +47,7 @@ static int add_tree(struct files *f, const char *from, const char *volume, const
 	struct tree *t;
 	int r;
 
-	r = sync_tree(from, err);
+	r = file_sync_fs(from, err); /* what is dirty in memory now would move no time stamp later */
 	if (r == 0)
 		r = capture_prepare(from, target, is_cancelled, op, &capture, err);
 	if (r < 0)

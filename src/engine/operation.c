@@ -176,14 +176,6 @@ int operation_start(struct engine *e, const struct operation_spec *spec, struct 
 	return 0;
 }
 
-struct operation *operation_ref(struct operation *op)
-{
-	SCOPED_LOCK(&op->registry->mutex);
-
-	op->refs++;
-	return op;
-}
-
 void operation_unref(struct operation *op)
 {
 	struct operations *all;

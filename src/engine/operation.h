@@ -41,7 +41,6 @@ struct operation_spec {
 /* Starts it in a thread of its own; *ret is a reference for the caller. -EBUSY when too many run (limit 1000). On
  * failure @arg is freed too. */
 int operation_start(struct engine *e, const struct operation_spec *spec, struct operation **ret, struct err *err);
-struct operation *operation_ref(struct operation *op);
 void operation_unref(struct operation *op);
 AUTO_DEFINE(struct operation *, operation_unref)
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/saved.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -87,12 +86,9 @@ static int take_spec(const struct instance *in, const char *folder, struct json 
 int saved_sync(const struct instance *in, struct err *err)
 {
 	autofree char *path = instance_path(in, "");
-	autoclose int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	/* not only our files: what the container wrote before belongs to the same instant */
-	if (fd < 0 || syncfs(fd) < 0)
-		return err_sys(err, "cannot write the state through to the disk");
-	return 0;
+	return file_sync_fs(path, err);
 }
 
 int saved_fill(struct instance *in, const struct saved_facts *facts, const char *memory_dir, const char *stdio,
@@ -162,16 +158,6 @@ static int remove_folder(struct instance *in, const char *folder, struct err *er
 	autofree char *path = saved_path(in, folder, "");
 
 	return manifest_remove_folder(path, err);
-}
-
-int saved_remove(struct instance *in, struct err *err)
-{
-	const struct saved_state_info none = { 0 };
-	int r = remove_folder(in, SAVED_STATE, err);
-
-	if (r == 0)
-		instance_set_states(in, &none, NULL);
-	return r;
 }
 
 int saved_remove_previous(struct instance *in, struct err *err)

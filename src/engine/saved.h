@@ -73,7 +73,6 @@ int saved_verify(const struct instance *in, const struct saved *s, bool is_pages
 /* state becomes state.used (the commit point of a start), and back where nothing has run. */
 int saved_use(struct instance *in, struct err *err);
 int saved_unuse(struct instance *in, struct err *err);
-int saved_remove(struct instance *in, struct err *err);
 int saved_remove_previous(struct instance *in, struct err *err);
 /* state.new, and folders without a manifest. */
 void saved_sweep(struct instance *in);

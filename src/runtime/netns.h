@@ -3,9 +3,9 @@
 /*
  * netns.h - named network namespaces
  *
- * An instance's network namespace is pinned by a bind mount, so that it outlives the container: it stays while an
- * instance is statefully stopped. Loopback is up; MPTCP is off in it, because CRIU cannot dump MPTCP sockets and
- * programs fall back to TCP.
+ * An instance's network namespace is pinned by a bind mount, so that it is there before the
+ * container that crun puts into it. Loopback is up; MPTCP is off in it, because CRIU cannot dump MPTCP
+ * sockets and programs fall back to TCP.
  */
 #include <stdbool.h>
 
